@@ -1,0 +1,55 @@
+"""Cache policy for kernels: compiled code is kept on disk, or nowhere if nothing is writable.
+
+Policy only: code-generation flags stay beside each kernel, because numba's disk cache notices
+changes in the kernel's own file alone.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numba
+
+
+def _first_writable() -> str | None:
+    beside = Path(__file__).parent / "__pycache__"
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "udt" / "numba"
+    for folder in (beside, home):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return str(folder)
+        except OSError:
+            continue
+    return None
+
+
+def _decide_cache() -> bool:
+    """Say whether kernels can be cached on disk; point numba at a writable folder if need be."""
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        return True
+    folder = _first_writable()
+    if folder is None:
+        return False
+    if not folder.endswith("__pycache__"):
+        numba.config.CACHE_DIR = folder
+    return True
+
+
+CACHE = _decide_cache()
+
+
+def jit(*, fastmath: Any = False, nogil: bool = True) -> Any:
+    """Return numba's nopython decorator with udt's cache policy.
+
+    Parameters
+    ----------
+    fastmath : bool or set of str
+        Passed on; name the flags at the kernel, never True (it makes isnan always False).
+    nogil : bool
+        Passed on.
+    """
+    return numba.njit(cache=CACHE, nogil=nogil, fastmath=fastmath)
