@@ -6,12 +6,17 @@ changes in the kernel's own file alone.
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
+from numba.core import event
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _first_writable() -> str | None:
@@ -42,7 +47,7 @@ def _decide_cache() -> bool:
 CACHE = _decide_cache()
 
 
-def jit(*, fastmath: Any = False, nogil: bool = True) -> Any:
+def jit(*, fastmath: Any = False, nogil: bool = True) -> Callable[[F], F]:
     """Return numba's nopython decorator with udt's cache policy.
 
     Parameters
@@ -52,4 +57,21 @@ def jit(*, fastmath: Any = False, nogil: bool = True) -> Any:
     nogil : bool
         Passed on.
     """
-    return numba.njit(cache=CACHE, nogil=nogil, fastmath=fastmath)
+    decorate: Callable[[F], F] = numba.njit(cache=CACHE, nogil=nogil, fastmath=fastmath)
+    return decorate
+
+
+@functools.cache
+def _compile_timer() -> event.TimingListener:
+    timer = event.TimingListener()
+    event.register("numba:compile", timer)
+    return timer
+
+
+def compile_seconds() -> float:
+    """Return the seconds spent compiling kernels since the first call; 0 if all were cached.
+
+    Compilations within a compilation are counted once.
+    """
+    timer = _compile_timer()
+    return float(timer.duration) if timer.done else 0.0

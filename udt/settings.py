@@ -7,21 +7,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FeaturizerSettings:
-    """Which features a candidate uses.
+    """Which features are used, and how they share a row.
 
     Attributes
     ----------
     kinds : tuple of str
         Kinds of n-grams, e.g. ``("word 1", "word 2")``.
     max_features : int
-        The most useful so many text features are kept.
+        The most useful so many n-grams are kept.
     min_df : int
         An n-gram in fewer rows than this is no feature.
+    word_share : float
+        Share of a text column's squared norm that its words have; its characters have the rest.
+    column_share : float
+        Squared norm of a column that is no text, where a text column has 1.
     """
 
     kinds: tuple[str, ...] = ("word 1", "word 2")
     max_features: int = 100_000
     min_df: int = 2
+    word_share: float = 0.7
+    column_share: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class NetworkSettings:
     """
 
     width: int = 64
-    init_scale: float = 0.1
+    init_scale: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -50,13 +56,22 @@ class TrainSettings:
         Full passes at most.
     lr : float
         Learning rate of row-wise Adagrad; falls linearly to 0.
+    deep_lr_ratio : float
+        Learning rate of the deep path ÷ lr.
+    bias_lr_ratio : float
+        Learning rate of the wide path's biases (plain gradient steps) ÷ lr.
     dropout : float
         Fraction of a row's features left out of each step.
+    skip_below : float
+        Rows whose deep loss (nats) is below this take no deep backward pass: they are learned.
     patience_epochs : int
         Stop when the held-out loss has not fallen for so many epochs; 0 = never.
     """
 
     epochs: int = 10
     lr: float = 0.1
+    deep_lr_ratio: float = 0.5
+    bias_lr_ratio: float = 0.1
     dropout: float = 0.5
+    skip_below: float = 0.1
     patience_epochs: int = 0

@@ -1,0 +1,1 @@
+"""The command line: parses, calls what Python users call, words the outcome."""

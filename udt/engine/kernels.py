@@ -113,9 +113,9 @@ def _loss_gradient(z, targets, row):
 
 
 @jit(fastmath=FLAGS)
-def _forward_deep(network, scratch, n):
-    """Fill hidden and z_deep from the kept features. Modified in place: scratch."""
-    _sum_rows(network.w_in, network.b_hidden, scratch.ids, scratch.values, n, scratch.hidden)
+def _forward_deep(network, scratch, ids, values, n):
+    """Fill hidden and z_deep from n features. Modified in place: scratch."""
+    _sum_rows(network.w_in, network.b_hidden, ids, values, n, scratch.hidden)
     z = scratch.z_deep
     for c in range(len(z)):
         z[c] = network.b_out[c]
@@ -181,10 +181,10 @@ def train_rows(network, scratch, rows, targets, order, start, stop, step):
     -------
     loss_wide, loss_deep : float
         Sums of the rows' NLL (nats).
-    n_kept : int
-        Features computed.
+    n_kept, n_backward : int
+        Features computed; those of rows that took the deep backward pass.
     """
-    loss_wide, loss_deep, n_kept = 0.0, 0.0, 0
+    loss_wide, loss_deep, n_kept, n_backward = 0.0, 0.0, 0, 0
     deep = len(network.b_hidden) > 0
     for i in range(start, stop):
         row = order[i]
@@ -197,14 +197,29 @@ def train_rows(network, scratch, rows, targets, order, start, stop, step):
             network.b_wide[c] -= lr * step.bias_rate * scratch.z_wide[c]
         _update_rows(network.w_wide, scratch.z_wide, scratch.ids, scratch.values, n, lr)
         if deep:
-            _forward_deep(network, scratch, n)
-            loss_deep += _loss_gradient(scratch.z_deep, targets, row)
-            _backward_deep(network, scratch, n, lr * step.deep_rate)
-    return loss_wide, loss_deep, n_kept
+            _forward_deep(network, scratch, scratch.ids, scratch.values, n)
+            loss = _loss_gradient(scratch.z_deep, targets, row)
+            loss_deep += loss
+            if loss >= step.skip_below:
+                _backward_deep(network, scratch, n, lr * step.deep_rate)
+                n_backward += n
+    return loss_wide, loss_deep, n_kept, n_backward
 
 
 @jit(fastmath=FLAGS)
-def predict_rows(network, scratch, rows, start, stop, z_wide, z_deep):
+def _logits(network, scratch, rows, row, wide, deep):
+    """Fill z_wide and z_deep, each if wanted, for one row. Modified in place: scratch."""
+    first, last = rows.indptr[row], rows.indptr[row + 1]
+    n = last - first
+    ids, values = rows.indices[first:last], rows.values[first:last]
+    if wide:
+        _sum_rows(network.w_wide, network.b_wide, ids, values, n, scratch.z_wide)
+    if deep:
+        _forward_deep(network, scratch, ids, values, n)
+
+
+@jit(fastmath=FLAGS)
+def logit_rows(network, scratch, rows, start, stop, z_wide, z_deep):
     """Write both paths' logits of rows start … stop − 1. Modified in place: z_wide, z_deep.
 
     Parameters
@@ -214,17 +229,45 @@ def predict_rows(network, scratch, rows, start, stop, z_wide, z_deep):
     start, stop : int
         Rows.
     z_wide, z_deep : ndarray of float32, shape (n_rows, n_classes)
-        Logits; z_deep may have no rows if the network has no deep path.
+        Logits; z_deep stays as it is if the network has no deep path.
     """
+    deep = len(network.b_hidden) > 0
     for row in range(start, stop):
-        first, last = rows.indptr[row], rows.indptr[row + 1]
-        n = last - first
-        ids, values = rows.indices[first:last], rows.values[first:last]
-        _sum_rows(network.w_wide, network.b_wide, ids, values, n, z_wide[row])
-        if len(network.b_hidden) > 0:
-            for k in range(n):
-                scratch.ids[k] = ids[k]
-                scratch.values[k] = values[k]
-            _forward_deep(network, scratch, n)
-            for c in range(len(scratch.z_deep)):
-                z_deep[row, c] = scratch.z_deep[c]
+        _logits(network, scratch, rows, row, True, deep)
+        z_wide[row] = scratch.z_wide
+        if deep:
+            z_deep[row] = scratch.z_deep
+
+
+@jit(fastmath=FLAGS)
+def predict_rows(network, scratch, rows, start, stop, mix, probas):
+    """Write the mixed probabilities of rows start … stop − 1. Modified in place: probas.
+
+    Parameters
+    ----------
+    network, scratch, rows, start, stop
+        As in `logit_rows`.
+    mix : Mix
+        Share of the deep path and both temperatures; a path without a share is not computed.
+    probas : ndarray of float32, shape (n_rows, n_classes)
+        Probabilities.
+    """
+    wide, deep = mix.deep_share < ONE, mix.deep_share > ZERO
+    for row in range(start, stop):
+        _logits(network, scratch, rows, row, wide, deep)
+        out = probas[row]
+        out[:] = ZERO
+        if wide:
+            _add_softmax(scratch.z_wide, mix.t_wide, ONE - mix.deep_share, out)
+        if deep:
+            _add_softmax(scratch.z_deep, mix.t_deep, mix.deep_share, out)
+
+
+@jit(fastmath=FLAGS)
+def _add_softmax(z, temperature, share, out):
+    """Add share · softmax(z / temperature) to out. Modified in place: z, out."""
+    for c in range(len(z)):
+        z[c] /= temperature
+    _softmax(z)
+    for c in range(len(z)):
+        out[c] += share * z[c]

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from udt.engine.mix import Mix
 from udt.settings import NetworkSettings
 
 F32 = npt.NDArray[np.float32]
@@ -64,7 +65,7 @@ class Network(NamedTuple):
     @property
     def n_features(self) -> int:
         """Number of features."""
-        return len(self.w_wide)
+        return max(len(self.w_wide), len(self.w_in))
 
 
 class Scratch(NamedTuple):
@@ -139,6 +140,20 @@ def make_scratch(network: Network, longest_row: int, seed: int) -> Scratch:
 def copy_network(network: Network) -> Network:
     """Return a network with its own arrays."""
     return Network(*(a.copy() for a in network))
+
+
+def slim(network: Network, mix: Mix) -> Network:
+    """Return a network for prediction: without accumulators, and without a path of no share."""
+    n_classes, width = network.n_classes, network.width
+    no_wide, no_deep = mix.deep_share >= 1, mix.deep_share <= 0
+    return Network(
+        w_wide=np.ascontiguousarray(network.w_wide[: 0 if no_wide else None, :n_classes]),
+        b_wide=network.b_wide,
+        w_in=np.ascontiguousarray(network.w_in[: 0 if no_deep else None, :width]),
+        b_hidden=network.b_hidden[: 0 if no_deep else None],
+        w_out=np.ascontiguousarray(network.w_out[: 0 if no_deep else None, :n_classes]),
+        b_out=network.b_out,
+    )
 
 
 def is_finite(network: Network) -> bool:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from udt.csr import CSR
-from udt.featurizers.tokens import KIND_NAMES, hash_rows, keys_bound, unicode_tables
+from udt.featurizers.tokens import hash_rows, keys_bound, unicode_tables
 from udt.featurizers.vocabulary import Counter, Lookup, find_rows, make_lookup
 
 _BLOCK_BYTES = 1 << 18
@@ -196,7 +196,9 @@ class TextEncoder:
         if n_threads < 2 or n < 256:
             parts = [self._transform_rows(texts, 0, n)]
         else:
-            middle = int(np.searchsorted(texts.offsets, (texts.offsets[0] + texts.offsets[-1]) // 2))
+            middle = int(
+                np.searchsorted(texts.offsets, (texts.offsets[0] + texts.offsets[-1]) // 2)
+            )
             middle = min(max(middle, 1), n - 1)
             with ThreadPoolExecutor(2) as pool:
                 ranges = ((0, middle), (middle, n))

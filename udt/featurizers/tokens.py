@@ -244,7 +244,9 @@ def _hash_text(data, i, end, lower, classes, kinds, salt, window, out, n):
                 size = tag
             else:
                 run = 1
-                while i + size < end and run < _MAX_RUN and data[i + size] == data[i] and code < 128:
+                while (
+                    i + size < end and run < _MAX_RUN and data[i + size] == data[i] and code < 128
+                ):
                     size += 1
                     run += 1
                 while i + size < end and data[i + size] == data[i] and code < 128:

@@ -1,0 +1,90 @@
+"""``udt predict``: CSV that any reader takes, a row for each row."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.conftest import FakeUDT, Run
+from udt.cli import predict as module
+
+
+@pytest.fixture
+def table(run: Run) -> Path:
+    path = Path("new.csv")
+    path.write_text("text\n" + "".join(f"row {i}\n" for i in range(5)))
+    return path
+
+
+def read(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text, newline=""), strict=True))
+
+
+def test_labels(run: Run, fake: type[FakeUDT], table: Path) -> None:
+    result = run("predict", "m.udt", table)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == "prediction\n" + "yes\n" * 5
+
+
+def test_proba(run: Run, fake: type[FakeUDT], table: Path) -> None:
+    rows = read(run("predict", "m.udt", table, "--proba").stdout)
+    assert rows == [["prediction", "proba_no", "proba_yes"], *[["yes", "0.25", "0.75"]] * 5]
+
+
+def test_top_k_is_at_most_all_classes(run: Run, fake: type[FakeUDT], table: Path) -> None:
+    rows = read(run("predict", "m.udt", table, "--top-k", 9).stdout)
+    assert rows[0] == ["prediction", "prediction_1", "proba_1", "prediction_2", "proba_2"]
+    assert rows[1:] == [["yes", "yes", "0.75", "no", "0.25"]] * 5
+
+
+@pytest.mark.parametrize("flags", [("--top-k", 0), ("--top-k", 2, "--proba")])
+def test_refused_flags(run: Run, fake: type[FakeUDT], table: Path, flags: tuple[str, ...]) -> None:
+    result = run("predict", "m.udt", table, *flags)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--top-k" in result.stderr
+
+
+def test_chunks_do_not_show(
+    run: Run, fake: type[FakeUDT], table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run("predict", "m.udt", table, "--proba").stdout
+    monkeypatch.setattr(module, "_CHUNK_ROWS", 2)
+    assert run("predict", "m.udt", table, "--proba").stdout == whole
+
+
+def test_labels_that_need_quotes(
+    run: Run, fake: type[FakeUDT], table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    awkward = 'a,"b"\r\nc'
+    monkeypatch.setattr(fake, "classes_", np.array(["", awkward], dtype=object))
+    rows = read(run("predict", "m.udt", table).stdout_bytes.decode())
+    assert rows == [["prediction"], *[[awkward]] * 5]
+    monkeypatch.setattr(fake, "classes_", np.array(["x", ""], dtype=object))
+    rows = read(run("predict", "m.udt", table).stdout_bytes.decode())
+    assert rows == [["prediction"], *[[""]] * 5], "an empty label is no empty line"
+
+
+def test_stdin_to_a_file(run: Run, fake: type[FakeUDT]) -> None:
+    args = ("predict", "m.udt", "-", "-o", "out.csv")
+    result = run(*args, input="text\ngreat\nbroken\n")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert Path("out.csv").read_text() == "prediction\nyes\nyes\n"
+    result = run(*args, input="text\ngreat\n")
+    assert result.exit_code == 2
+    assert "--force" in result.stderr
+    assert Path("out.csv").read_text() == "prediction\nyes\nyes\n"
+    assert run(*args, "--force", input="text\ngreat\n").exit_code == 0
+    assert Path("out.csv").read_text() == "prediction\nyes\n"
+
+
+def test_the_input_is_not_replaced(run: Run, fake: type[FakeUDT], table: Path) -> None:
+    before = table.read_text()
+    result = run("predict", "m.udt", table, "-o", table, "--force")
+    assert result.exit_code == 2
+    assert table.read_text() == before
+    assert os.listdir() == ["new.csv"]

@@ -1,0 +1,23 @@
+"""``udt evaluate``: how good a model is on a table with known labels."""
+
+from __future__ import annotations
+
+from udt.cli import options as opt
+from udt.cli.output import page_width, print_json, print_text
+
+
+def evaluate(model: opt.Model, file: opt.File, as_json: opt.AsJson = False) -> None:
+    """Measure a model on labelled rows.
+
+    FILE must have the target column that the model was trained on.
+
+    Example: udt evaluate reviews.udt test.csv
+    """
+    from udt.classifier import load
+    from udt.report import evaluation_text
+
+    result = {"model": str(model), "source": file, **load(model).evaluate(file)}
+    if as_json:
+        print_json(result)
+    else:
+        print_text(evaluation_text(result, page_width()))

@@ -1,0 +1,105 @@
+"""``udt predict``: one row of CSV for each row of a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from udt.cli import options as opt
+from udt.cli.options import option
+from udt.cli.output import check_output, open_output
+from udt.errors import SettingsError
+
+if TYPE_CHECKING:
+    from udt.classifier import UDT
+    from udt.table import Table
+
+_CHUNK_ROWS = 1 << 15  # large enough for all threads to have work, small enough to stream
+_CHUNK_CELLS = 1 << 23  # probabilities in memory at a time
+
+
+def predict(
+    model: opt.Model,
+    file: opt.File,
+    output: Annotated[
+        Path | None, option("--output -o", "CSV to write, in place of stdout.", metavar="FILE")
+    ] = None,
+    top_k: Annotated[
+        int | None, opt.whole("--top-k", "Add the N likeliest classes and their probabilities.")
+    ] = None,
+    proba: Annotated[bool, option("--proba", "Add the probability of every class.")] = False,
+    force: opt.Force = False,
+) -> None:
+    """Predict every row of a table.
+
+    Writes CSV, one row for each row of FILE, in its order.
+
+    Example: udt predict reviews.udt new.csv --top-k 3 -o predictions.csv
+    """
+    if top_k is not None and (proba or top_k < 1):
+        got = "both --top-k and --proba" if proba else f"--top-k {top_k}"
+        raise SettingsError(
+            f"Got {got}. Expected --top-k with a number of 1 or more, or --proba; give one."
+        )
+    if output is not None:
+        check_output(output, force=force, inputs=[str(model), file])
+
+    from udt.classifier import load
+    from udt.table import read_table
+
+    classifier = load(model)
+    table = read_table(file)
+    with open_output(output) as sink:
+        for rows in _rows(classifier, table, top_k, proba):
+            sink.write(_csv(rows))
+
+
+def _rows(model: UDT, table: Table, top_k: int | None, proba: bool) -> Iterator[list[list[str]]]:
+    """Yield the header, then the cells of one chunk of rows after another."""
+    n_classes = len(model.classes_)
+    k = min(top_k or 0, n_classes)
+    header = ["prediction"]
+    if proba:
+        header += [f"proba_{label}" for label in model.classes_.tolist()]
+    for i in range(1, k + 1):
+        header += [f"prediction_{i}", f"proba_{i}"]
+    yield [header]
+    step = max(1, min(_CHUNK_ROWS, _CHUNK_CELLS // n_classes))
+    for start in range(0, table.n_rows, step):
+        chunk = table.slice(start, start + step)
+        if k:
+            labels, probas = model.predict_top_k(chunk, k=k)
+            yield _pairs(labels.tolist(), probas.tolist())
+        else:
+            columns = [[str(label)] for label in model.predict(chunk).tolist()]
+            yield _with_probas(columns, model.predict_proba(chunk)) if proba else columns
+
+
+def _pairs(labels: list[list[Any]], probas: list[list[float]]) -> list[list[str]]:
+    """Interleave labels and probabilities, after the likeliest label by itself."""
+    rows = []
+    for names, values in zip(labels, probas, strict=True):
+        row = [str(names[0])]
+        for name, value in zip(names, values, strict=True):
+            row += [str(name), _number(value)]
+        rows.append(row)
+    return rows
+
+
+def _with_probas(rows: list[list[str]], probas: Any) -> list[list[str]]:
+    pairs = zip(rows, probas.tolist(), strict=True)
+    return [row + [_number(value) for value in values] for row, values in pairs]
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"  # float32 holds seven digits, and the last is noise
+
+
+def _csv(rows: list[list[str]]) -> bytes:
+    """Return rows as CSV in UTF-8, quoted as RFC 4180 says, with the line ends of Unix."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()

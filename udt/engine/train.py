@@ -1,0 +1,317 @@
+"""Training: shards of shuffled rows to threads, learning rate to zero, the best state kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from udt.csr import CSR
+from udt.engine.kernels import logit_rows, predict_rows, train_rows
+from udt.engine.mix import Mix, fit_mix, mix_loss
+from udt.engine.network import (
+    Network,
+    Scratch,
+    copy_network,
+    is_finite,
+    make_network,
+    make_scratch,
+)
+from udt.errors import DivergedError
+from udt.settings import NetworkSettings, TrainSettings
+
+_RECOVERIES = 3
+_ROWS_PER_THREAD = 64
+
+
+OnEpoch = Callable[[dict[str, Any]], bool]
+"""Called with an epoch's entry of the history; says whether to go on."""
+
+
+def _go_on(entry: dict[str, Any]) -> bool:
+    return True
+
+
+class Targets(NamedTuple):
+    """Classes of each row, one or many.
+
+    Attributes
+    ----------
+    indptr : ndarray of int64, shape (n_rows + 1,)
+        Row r's classes are ``ids[indptr[r]:indptr[r + 1]]``; at least one.
+    ids : ndarray of int32
+        Class indices.
+    """
+
+    indptr: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.int32]
+
+
+class Step(NamedTuple):
+    """What a shard's training steps need, all float32.
+
+    Attributes
+    ----------
+    lr, lr_fall : float32
+        Learning rate at the shard's first row; what it loses per row.
+    deep_rate, bias_rate : float32
+        Ratios to lr.
+    keep : float32
+        Share of features that dropout keeps.
+    skip_below : float32
+        Deep loss under which a row takes no deep backward pass.
+    """
+
+    lr: np.float32
+    lr_fall: np.float32
+    deep_rate: np.float32
+    bias_rate: np.float32
+    keep: np.float32
+    skip_below: np.float32
+
+
+class Holdout(NamedTuple):
+    """Rows to watch while training."""
+
+    rows: CSR
+    y: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training yields.
+
+    Attributes
+    ----------
+    network : Network
+        The best state.
+    mix : Mix or None
+        Fitted on the holdout, if there was one.
+    history : list of dict
+        One entry per epoch: epoch, rows_seen, seconds, loss_wide, loss_deep (training, nats), and
+        with a holdout holdout_loss, holdout_accuracy.
+    best_epoch : int
+        The epoch of the state that was kept, from 1.
+    work : float
+        Multiply-adds done ÷ those of the same network with every feature kept and both passes
+        run, counted.
+    interrupted : bool
+        Whether Ctrl-C ended it early.
+    """
+
+    network: Network
+    mix: Mix | None
+    history: list[dict[str, Any]]
+    best_epoch: int
+    work: float
+    interrupted: bool
+
+
+def one_class(y: npt.NDArray[np.int32]) -> Targets:
+    """Return targets of one class per row."""
+    return Targets(np.arange(len(y) + 1, dtype=np.int64), y.astype(np.int32))
+
+
+def longest_row(rows: CSR) -> int:
+    """Return the number of features in the longest row, at least 1."""
+    return max(1, int(np.diff(rows.indptr).max(initial=1)))
+
+
+class _Run:
+    """One training run, restarted with a lower rate if its numbers are lost."""
+
+    def __init__(
+        self,
+        rows: CSR,
+        y: npt.NDArray[np.int32],
+        n_classes: int,
+        shape: NetworkSettings,
+        settings: TrainSettings,
+        n_threads: int,
+        seed: int,
+    ) -> None:
+        self.rows, self.targets = rows, one_class(y)
+        self.settings = settings
+        self.rng = np.random.default_rng(seed)
+        self.network = make_network(rows.n_features, n_classes, shape, self.rng)
+        n_threads = max(1, min(n_threads, rows.n_rows // _ROWS_PER_THREAD))
+        longest = longest_row(rows)
+        self.scratch: list[Scratch] = [
+            make_scratch(self.network, longest, seed * 64 + i + 1) for i in range(n_threads)
+        ]
+        self.n_kept = self.n_backward = 0
+
+    def epoch(self, epoch: int, pool: ThreadPoolExecutor) -> tuple[float, float]:
+        """Train on all rows once; return the mean losses of both paths (nats)."""
+        s, n, n_shards = self.settings, self.rows.n_rows, len(self.scratch)
+        order = self.rng.permutation(n)
+        cuts = np.linspace(0, n, n_shards + 1).astype(np.int64)
+        step = Step(
+            lr=np.float32(s.lr * (1 - epoch / s.epochs)),
+            lr_fall=np.float32(s.lr / (s.epochs * n) * n_shards),
+            deep_rate=np.float32(s.deep_lr_ratio),
+            bias_rate=np.float32(s.bias_lr_ratio),
+            keep=np.float32(1 - s.dropout),
+            skip_below=np.float32(s.skip_below),
+        )
+
+        def shard(i: int) -> tuple[float, float, int, int]:
+            done: tuple[float, float, int, int] = train_rows(
+                self.network, self.scratch[i], self.rows, self.targets, order,
+                cuts[i], cuts[i + 1], step,
+            )  # fmt: skip
+            return done
+
+        totals = np.sum(list(pool.map(shard, range(n_shards))), axis=0)
+        self.n_kept += int(totals[2])
+        self.n_backward += int(totals[3])
+        return float(totals[0] / n), float(totals[1] / n)
+
+    def work(self, n_epochs: int) -> float:
+        """Return multiply-adds done ÷ those with every feature kept and both passes run."""
+        n_all = len(self.rows.indices) * max(1, n_epochs)
+        n_classes, width = self.network.n_classes, self.network.width
+        done = 2 * n_classes * self.n_kept + width * (self.n_kept + self.n_backward)
+        return done / max(1, 2 * (n_classes + width) * n_all)
+
+
+def train(
+    rows: CSR,
+    y: npt.NDArray[np.int32],
+    n_classes: int,
+    shape: NetworkSettings,
+    settings: TrainSettings,
+    *,
+    holdout: Holdout | None = None,
+    n_threads: int = 1,
+    seed: int = 0,
+    on_epoch: OnEpoch = _go_on,
+) -> Trained:
+    """Train a network.
+
+    With one thread the result is a function of the arguments alone; with more, threads share the
+    weights without locks (Hogwild; Niu et al., 2011) and runs differ slightly.
+
+    Parameters
+    ----------
+    rows : CSR
+        Training rows.
+    y : ndarray of int32, shape (n_rows,)
+        Class indices.
+    n_classes : int
+        Number of classes.
+    shape, settings
+        The network's shape and how it is trained.
+    holdout : Holdout, optional
+        Rows to watch: the state with the lowest mixed loss on them is kept, and the mix is
+        fitted on them.
+    n_threads, seed : int
+        Threads and seed.
+    on_epoch : callable
+        Called with each entry of the history; training ends when it returns False.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    DivergedError
+        If the loss is not finite even at a rate divided by 4 three times.
+    """
+    for attempt in range(_RECOVERIES + 1):
+        slower = replace(settings, lr=settings.lr / 4**attempt)
+        run = _Run(rows, y, n_classes, shape, slower, n_threads, seed)
+        trained = _train_once(run, holdout, on_epoch)
+        if trained is not None:
+            return trained
+    raise DivergedError(
+        f"The training loss is not finite, even at a learning rate of {slower.lr:.2g}. "
+        "Expected finite feature values; look for extreme numbers in the table."
+    )
+
+
+def _train_once(run: _Run, holdout: Holdout | None, on_epoch: OnEpoch) -> Trained | None:
+    """Train from start to end; None if the numbers were lost."""
+    started = time.perf_counter()
+    history: list[dict[str, Any]] = []
+    best_loss, best_epoch, best_mix = np.inf, 0, None
+    best, interrupted = run.network, False
+    with ThreadPoolExecutor(len(run.scratch)) as pool:
+        for epoch in range(run.settings.epochs):
+            try:
+                loss_wide, loss_deep = run.epoch(epoch, pool)
+            except KeyboardInterrupt:
+                if not history:
+                    raise
+                interrupted = True
+                break
+            if not np.isfinite(loss_wide + loss_deep):
+                return None
+            entry: dict[str, Any] = {
+                "epoch": epoch + 1,
+                "rows_seen": (epoch + 1) * run.rows.n_rows,
+                "seconds": time.perf_counter() - started,
+                "loss_wide": loss_wide,
+                "loss_deep": loss_deep,
+            }
+            history.append(entry)
+            if holdout is not None:
+                z = logits(run.network, holdout.rows, len(run.scratch))
+                mix = fit_mix(*z, holdout.y)
+                loss, accuracy = mix_loss(*z, holdout.y, mix)
+                entry |= {"holdout_loss": loss, "holdout_accuracy": accuracy}
+                if loss < best_loss:
+                    best_loss, best_epoch, best_mix = loss, epoch + 1, mix
+                    last = epoch + 1 == run.settings.epochs
+                    best = run.network if last else copy_network(run.network)
+            patience = run.settings.patience_epochs
+            worn_out = holdout is not None and 0 < patience <= epoch + 1 - best_epoch
+            if not on_epoch(entry) or worn_out:
+                break
+    if holdout is None:
+        best_epoch = len(history)
+    if not is_finite(best):
+        return None
+    return Trained(best, best_mix, history, best_epoch, run.work(len(history)), interrupted)
+
+
+def _in_threads(call: Callable[[int, int], None], n_rows: int, n_threads: int) -> None:
+    """Call with (start, stop) of each thread's rows."""
+    n_threads = max(1, min(n_threads, n_rows // _ROWS_PER_THREAD))
+    if n_threads == 1:
+        call(0, n_rows)
+        return
+    cuts = np.linspace(0, n_rows, n_threads + 1).astype(int)
+    with ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(call, cuts[:-1].tolist(), cuts[1:].tolist()))
+
+
+def logits(
+    network: Network, rows: CSR, n_threads: int = 1
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return both paths' logits, each of shape (n_rows, n_classes); zeros for an absent path."""
+    z_wide = np.zeros((rows.n_rows, network.n_classes), np.float32)
+    z_deep = np.zeros_like(z_wide)
+
+    def part(start: int, stop: int) -> None:
+        logit_rows(network, make_scratch(network, 1, 0), rows, start, stop, z_wide, z_deep)
+
+    _in_threads(part, rows.n_rows, n_threads)
+    return z_wide, z_deep
+
+
+def predict(network: Network, rows: CSR, mix: Mix, n_threads: int = 1) -> npt.NDArray[np.float32]:
+    """Return the mixed probabilities, shape (n_rows, n_classes)."""
+    probas = np.empty((rows.n_rows, network.n_classes), np.float32)
+
+    def part(start: int, stop: int) -> None:
+        predict_rows(network, make_scratch(network, 1, 0), rows, start, stop, mix, probas)
+
+    _in_threads(part, rows.n_rows, n_threads)
+    return probas

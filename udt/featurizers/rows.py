@@ -1,0 +1,280 @@
+"""Tables to rows of sparse features: every used column's encoder, selection and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from udt.csr import CSR
+from udt.featurizers.categorical import CategoricalEncoder
+from udt.featurizers.dates import DateEncoder
+from udt.featurizers.multivalue import MultiValueEncoder
+from udt.featurizers.numeric import NumericEncoder
+from udt.featurizers.schema import ColumnSchema, Schema
+from udt.featurizers.text import TextEncoder
+from udt.featurizers.tokens import KIND_NAMES
+from udt.featurizers.weighting import class_information, place_block, weigh_rows
+from udt.settings import FeaturizerSettings
+from udt.table import Table
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+_SUPERVISED_KINDS = ("text", "multi")
+
+
+class Encoder(Protocol):
+    """One column's cells to features with ids of their own."""
+
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+
+    def transform(self, column: pa.Array) -> CSR:
+        """Return one row of features per cell."""
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """Return JSON-able facts and arrays."""
+
+    @classmethod
+    def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Rebuild from `state`'s result."""
+
+
+_ENCODERS: dict[str, Any] = {
+    "text": TextEncoder,
+    "categorical": CategoricalEncoder,
+    "boolean": CategoricalEncoder,
+    "numeric": NumericEncoder,
+    "date": DateEncoder,
+    "multi": MultiValueEncoder,
+}
+
+
+def kind_bits(names: Sequence[str]) -> int:
+    """Return the bit set of kinds of n-grams.
+
+    Examples
+    --------
+    >>> kind_bits(("word 1", "char 3"))
+    17
+    """
+    return sum(1 << KIND_NAMES.index(name) for name in names)
+
+
+def _cells(table: Table, name: str) -> pa.Array:
+    """Return the column, or as many nulls where the table has none of that name."""
+    return table.column(name) if name in table else pa.nulls(table.n_rows, pa.large_string())
+
+
+def _stack(blocks: Sequence[CSR], n_rows: int) -> CSR:
+    """Put blocks side by side."""
+    if len(blocks) == 1:
+        return blocks[0]
+    lengths = sum((np.diff(b.indptr) for b in blocks), np.zeros(n_rows, np.int64))
+    indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    indices = np.empty(indptr[-1], np.int32)
+    values = np.empty(indptr[-1], np.float32)
+    at, first = indptr[:-1].copy(), 0
+    for block in blocks:
+        place_block(block, first, at, indices, values)
+        first += block.n_features
+    return CSR(indptr, indices, values, first)
+
+
+def _encode(table: Table, columns: Sequence[tuple[ColumnSchema, Any]], n_threads: int) -> CSR:
+    """Return all columns' features side by side."""
+    blocks = [
+        encoder.transform(_cells(table, column.name), n_threads)
+        if isinstance(encoder, TextEncoder)
+        else encoder.transform(_cells(table, column.name))
+        for column, encoder in columns
+    ]
+    return _stack(blocks, table.n_rows)
+
+
+@dataclass(frozen=True)
+class RowEncoder:
+    """Turns a table's rows into weighted features; what a model keeps of its featurizing.
+
+    Attributes
+    ----------
+    columns : tuple of (ColumnSchema, encoder)
+        The used columns in order; feature ids run through them.
+    weights : ndarray of float32, shape (n_features,)
+        Weight of each feature.
+    groups : ndarray of uint8, shape (n_features,)
+        Group of each feature.
+    shares : ndarray of float32, shape (n_groups,)
+        Share of each group in a row's squared norm.
+    """
+
+    columns: tuple[tuple[ColumnSchema, Any], ...]
+    weights: npt.NDArray[np.float32]
+    groups: npt.NDArray[np.uint8]
+    shares: npt.NDArray[np.float32]
+
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+        return len(self.weights)
+
+    def transform(self, table: Table, n_threads: int = 1) -> CSR:
+        """Return the rows' weighted features; columns that the table lacks count as missing."""
+        raw = _encode(table, self.columns, n_threads)
+        everything = np.arange(self.n_features, dtype=np.int32)
+        return CSR(
+            *weigh_rows(raw, everything, self.weights, self.groups, self.shares), self.n_features
+        )
+
+    def state(self) -> tuple[list[dict[str, Any]], Arrays]:
+        """Return what a model file keeps: JSON-able facts per column and named arrays."""
+        arrays: Arrays = {"weights": self.weights, "groups": self.groups, "shares": self.shares}
+        metas = []
+        for i, (column, encoder) in enumerate(self.columns):
+            meta, own = encoder.state()
+            arrays |= {f"column_{i}.{name}": array for name, array in own.items()}
+            metas.append({"schema": column.to_dict(), "encoder": meta})
+        return metas, arrays
+
+    @classmethod
+    def from_state(cls, metas: Sequence[Mapping[str, Any]], arrays: Arrays) -> RowEncoder:
+        """Rebuild from `state`'s result."""
+        columns = []
+        for i, meta in enumerate(metas):
+            column = ColumnSchema.from_dict(meta["schema"])
+            prefix = f"column_{i}."
+            own = {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+            columns.append((column, _ENCODERS[column.kind].from_state(meta["encoder"], own)))
+        return cls(tuple(columns), arrays["weights"], arrays["groups"], arrays["shares"])
+
+
+class FeaturePool:
+    """Every feature of a table that any candidate may want, encoded once.
+
+    Parameters
+    ----------
+    table : Table
+        Rows to learn from.
+    schema : Schema
+        The columns' kinds.
+    settings : FeaturizerSettings
+        Kinds of n-grams to make; a candidate may choose among them.
+    n_threads : int
+        Threads for text.
+    """
+
+    def __init__(
+        self, table: Table, schema: Schema, settings: FeaturizerSettings, n_threads: int
+    ) -> None:
+        bits = kind_bits(settings.kinds)
+        self.columns = tuple(
+            (column, self._fit_encoder(table, column, bits, settings.min_df, n_threads))
+            for column in schema.used()
+        )
+        self.rows = _encode(table, self.columns, n_threads)
+
+    @staticmethod
+    def _fit_encoder(
+        table: Table, column: ColumnSchema, bits: int, min_df: int, n_threads: int
+    ) -> Any:
+        cells = _cells(table, column.name)
+        if column.kind == "text":
+            return TextEncoder.fit(
+                cells, name=column.name, kinds=bits, min_df=min_df, n_threads=n_threads
+            )
+        return _ENCODERS[column.kind].fit(cells, column.params)
+
+    def select(
+        self, y: npt.NDArray[np.int32], n_classes: int, settings: FeaturizerSettings
+    ) -> tuple[RowEncoder, CSR]:
+        """Return the encoder of the most useful features, and all rows as it encodes them.
+
+        Parameters
+        ----------
+        y : ndarray of int32, shape (n_rows,)
+            Class of each row; −1 = held out: encoded, but nothing is learned from it.
+        n_classes : int
+            Number of classes.
+        settings : FeaturizerSettings
+            Which and how many text features, and how they share a row's norm.
+
+        Notes
+        -----
+        Usefulness is document frequency × KL. Ids follow document frequency within a column, so
+        that the weights of frequent features lie together.
+        """
+        prior = np.bincount(y[y >= 0], minlength=n_classes) / max(1, int((y >= 0).sum()))
+        rows = self.rows
+        df, kl = class_information(
+            rows.indptr, rows.indices, y, rows.n_features, np.maximum(prior, 1e-12)
+        )
+        kept = self._kept(df, kl, settings)
+        encoders, order, weights, groups = [], [], [], []
+        n_groups = 0
+        shares: list[float] = []
+        first = 0
+        for column, encoder in self.columns:
+            own = np.flatnonzero(kept[first : first + encoder.n_features])
+            if column.kind == "text":
+                own = own[np.argsort(-df[first + own], kind="stable")]
+                encoder_kept = encoder.keep(own)
+                is_char = encoder_kept.feature_kinds() > KIND_NAMES.index("word 3")
+                group = n_groups + is_char.astype(np.uint8)
+                shares += [settings.word_share, 1 - settings.word_share]
+                n_groups += 2
+            else:
+                encoder_kept = encoder
+                group = np.full(len(own), n_groups, np.uint8)
+                shares.append(settings.column_share)
+                n_groups += 1
+            supervised = column.kind in _SUPERVISED_KINDS
+            weights.append(np.sqrt(2 * kl[first + own]) if supervised else np.ones(len(own)))
+            groups.append(group)
+            order.append(first + own)
+            encoders.append((column, encoder_kept))
+            first += encoder.n_features
+        weight = np.concatenate(weights).astype(np.float32)
+        encoder_all = RowEncoder(
+            tuple(encoders),
+            np.maximum(weight, np.float32(1e-6)),
+            np.concatenate(groups).astype(np.uint8),
+            np.asarray(shares, np.float32),
+        )
+        new_ids = np.full(rows.n_features, -1, np.int32)
+        new_ids[np.concatenate(order)] = np.arange(len(weight), dtype=np.int32)
+        arrays = weigh_rows(
+            rows, new_ids, encoder_all.weights, encoder_all.groups, encoder_all.shares
+        )
+        return encoder_all, CSR(*arrays, len(weight))
+
+    def _kept(
+        self, df: npt.NDArray[np.int32], kl: npt.NDArray[np.float32], settings: FeaturizerSettings
+    ) -> npt.NDArray[np.bool_]:
+        """Mark the features to keep: all that are no n-grams, and the most useful n-grams."""
+        bits = kind_bits(settings.kinds)
+        is_text = np.zeros(len(df), bool)
+        useful = np.zeros(len(df), np.float32)
+        first = 0
+        for column, encoder in self.columns:
+            if column.kind == "text":
+                part = slice(first, first + encoder.n_features)
+                is_text[part] = True
+                wanted = (np.uint64(bits) >> encoder.feature_kinds().astype(np.uint64)) & np.uint64(
+                    1
+                )
+                enough = df[part] >= settings.min_df
+                useful[part] = df[part] * kl[part] * (wanted.astype(bool) & enough)
+            first += encoder.n_features
+        n_useful = int((useful > 0).sum())
+        kept = ~is_text
+        if n_useful > settings.max_features:
+            best = np.argpartition(-useful, settings.max_features)[: settings.max_features]
+            kept[best] = True
+        else:
+            kept |= useful > 0
+        return kept
