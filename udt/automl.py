@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,7 @@ class Trial:
     loss: float
     accuracy: float
     seconds: float
+    n_features: int
     mix: Mix
     rows: npt.NDArray[np.int64] = field(repr=False)
     z_wide: npt.NDArray[np.float32] = field(repr=False)
@@ -121,7 +122,7 @@ def _epochs(n_rows: int) -> int:
 
 
 def first_candidates(facts: Facts, width: int | None) -> list[Candidate]:
-    """Return candidates that differ in their features; the first is the best guess."""
+    """Return candidates that differ in their kinds of n-grams; the first is the best guess."""
     chars = _CHARS_35 if facts.ascii_share > 0.8 else _CHARS_25
     if facts.n_text_columns == 0:
         kinds: dict[str, tuple[str, ...]] = {"columns": _WORDS_12}
@@ -140,17 +141,48 @@ def first_candidates(facts: Facts, width: int | None) -> list[Candidate]:
     ]
 
 
-def second_candidates(best: Candidate, facts: Facts, width: int | None) -> list[Candidate]:
-    """Return variations of the best candidate's network."""
-    found = [
-        replace(
-            best, name=f"{best.name}, dropout 0.3", training=replace(best.training, dropout=0.3)
-        ),
-    ]
-    if width is None:
-        wider = replace(best.shape, width=2 * best.shape.width)
-        found.append(replace(best, name=f"{best.name}, width {wider.width}", shape=wider))
-    return found
+def variations(best: Trial, facts: Facts, width: int | None) -> list[Candidate]:
+    """Return candidates that each change one thing of the best one."""
+    base = best.candidate
+    features, training = base.features, base.training
+    changed: dict[str, dict[str, Any]] = {
+        "dropout 0.3": {"training": replace(training, dropout=0.3)}
+    }
+    if facts.n_text_columns:
+        for name, shares in _SHARES.items():
+            changed[name] = {"features": replace(features, **shares)}
+    if best.n_features >= features.max_features:
+        more = replace(features, max_features=3 * features.max_features)
+        changed[f"{more.max_features:,} features"] = {"features": more}
+    if width is None and best.mix.deep_share > 0:
+        wider = replace(base.shape, width=2 * base.shape.width)
+        changed[f"width {wider.width}"] = {"shape": wider}
+    return [replace(base, name=f"{base.name}, {name}", **c) for name, c in changed.items()]
+
+
+_SHARES = {
+    "phrases first": {"word_share": 0.2, "phrase_share": 0.5, "char_share": 0.3},
+    "words first": {"word_share": 0.6, "phrase_share": 0.2, "char_share": 0.2},
+}
+
+
+def combine(base: Candidate, better: Sequence[Candidate]) -> Candidate:
+    """Return the base with every change that helped, best change first where two disagree."""
+    parts: dict[str, dict[str, Any]] = {"features": {}, "shape": {}, "training": {}}
+    names = []
+    for candidate in better:
+        names.append(candidate.name.removeprefix(f"{base.name}, "))
+        for part, changes in parts.items():
+            new, old = asdict(getattr(candidate, part)), asdict(getattr(base, part))
+            changed = {k: v for k, v in new.items() if v != old[k]}
+            if not changed.keys() & changes.keys():
+                changes.update(changed)
+    return Candidate(
+        ", ".join([base.name, *names]),
+        replace(base.features, **parts["features"]),
+        replace(base.shape, **parts["shape"]),
+        replace(base.training, **parts["training"]),
+    )
 
 
 @dataclass(frozen=True)
@@ -186,37 +218,46 @@ def take_rows(rows: CSR, which: npt.NDArray[np.int64]) -> CSR:
     return CSR(indptr, rows.indices[at], rows.values[at], rows.n_features)
 
 
-def run_trial(
-    candidate: Candidate,
-    pool: FeaturePool,
-    y: npt.NDArray[np.int32],
-    n_classes: int,
-    splits: Sequence[Split],
-    seed: int,
-    map_: Callable[..., Any],
-) -> Trial:
-    """Train the candidate on each split and judge it on all held-out rows together."""
-    started = time.perf_counter()
+@dataclass(frozen=True)
+class Arena:
+    """What all trials of a race share."""
 
-    def one(i: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        split = splits[i]
-        seen = np.full(len(y), -1, np.int32)
-        seen[split.train] = y[split.train]
-        _, rows = pool.select(seen, n_classes, candidate.features)
+    pool: FeaturePool
+    y: npt.NDArray[np.int32]
+    n_classes: int
+    splits: Sequence[Split]
+    seed: int
+
+    def run(self, candidates: Sequence[Candidate], map_: Callable[..., Any]) -> list[Trial]:
+        """Train each candidate on each split, side by side; judge it on all held-out rows."""
+        jobs = [(c, i) for c in candidates for i in range(len(self.splits))]
+        results = list(map_(lambda job: self._train(*job), jobs))
+        n = len(self.splits)
+        return [self._judge(c, results[k * n : (k + 1) * n]) for k, c in enumerate(candidates)]
+
+    def _train(self, candidate: Candidate, i: int) -> tuple[Any, Any, int, float]:
+        """Return the held-out logits, the number of features and the seconds of one training."""
+        started = time.perf_counter()
+        split = self.splits[i]
+        seen = np.full(len(self.y), -1, np.int32)
+        seen[split.train] = self.y[split.train]
+        _, rows = self.pool.select(seen, self.n_classes, candidate.features)
         trained = train(
-            take_rows(rows, split.train), y[split.train], n_classes,
-            candidate.shape, candidate.training, seed=seed + i,
+            take_rows(rows, split.train), self.y[split.train], self.n_classes,
+            candidate.shape, candidate.training, seed=self.seed + i,
         )  # fmt: skip
-        return logits(trained.network, take_rows(rows, split.holdout))
+        z_wide, z_deep = logits(trained.network, take_rows(rows, split.holdout))
+        return z_wide, z_deep, rows.n_features, time.perf_counter() - started
 
-    parts = list(map_(one, range(len(splits))))
-    held = np.concatenate([s.holdout for s in splits])
-    z_wide = np.concatenate([p[0] for p in parts])
-    z_deep = np.concatenate([p[1] for p in parts])
-    mix = fit_mix(z_wide, z_deep, y[held])
-    loss, accuracy = mix_loss(z_wide, z_deep, y[held], mix)
-    seconds = time.perf_counter() - started
-    return Trial(candidate, loss, accuracy, seconds, mix, held, z_wide, z_deep)
+    def _judge(self, candidate: Candidate, results: Sequence[Any]) -> Trial:
+        held = np.concatenate([s.holdout for s in self.splits])
+        z_wide, z_deep = (np.concatenate([r[k] for r in results]) for k in (0, 1))
+        mix = fit_mix(z_wide, z_deep, self.y[held])
+        loss, accuracy = mix_loss(z_wide, z_deep, self.y[held], mix)
+        return Trial(
+            candidate, loss, accuracy, sum(r[3] for r in results), results[0][2], mix, held,
+            z_wide, z_deep,
+        )  # fmt: skip
 
 
 class Budget:
@@ -275,7 +316,7 @@ class Race:
         """Return the trials, best first."""
         return [
             {"name": t.candidate.name, "metric": t.accuracy, "loss": t.loss, "seconds": t.seconds}
-            for t in sorted(self.trials, key=lambda t: t.loss)
+            for t in sorted(self.trials, key=_loss)
         ]
 
 
@@ -324,38 +365,45 @@ def race(
     first = first_candidates(facts, width)
     wanted = {kind for c in first for kind in c.features.kinds}
     pool = FeaturePool(table, schema, FeaturizerSettings(kinds=tuple(sorted(wanted))), n_threads)
+    arena = Arena(pool, y, n_classes, splits, seed)
     trials: list[Trial] = []
+
+    def run_stage(stage: int, candidates: Sequence[Candidate]) -> bool:
+        """Run a stage if there is time for it; say so."""
+        typical = max((t.seconds for t in trials), default=0.0) / n_threads
+        if trials and not budget.allows(typical * len(candidates), share=0.5):
+            return False
+        trials.extend(arena.run(candidates, threads.map))
+        best = min(trials, key=_loss)
+        note("search", stage / 3, f"{len(trials)} trials, best accuracy {best.accuracy:.3f}")
+        return True
+
     interrupted = False
     with ThreadPoolExecutor(n_threads) as threads:
-
-        def try_all(candidates: list[Candidate], n_more: int) -> None:
-            for candidate in candidates:
-                longest = max((t.seconds for t in trials), default=0.0)
-                if trials and not budget.allows(longest, share=0.5):
-                    return
-                trials.append(run_trial(candidate, pool, y, n_classes, splits, seed, threads.map))
-                n_all = len(trials) + len(candidates) - candidates.index(candidate) - 1 + n_more
-                best = max(t.accuracy for t in trials)
-                text = f"trial {len(trials)} of {n_all}, accuracy {best:.3f}"
-                note("search", len(trials) / n_all, text)
-
         try:
-            try_all(first, n_more=2)
-            leader = min(trials, key=lambda t: t.loss).candidate
-            try_all(second_candidates(leader, facts, width), n_more=0)
+            run_stage(1, first)
+            leader = min(trials, key=_loss)
+            if run_stage(2, variations(leader, facts, width)):
+                better = [t for t in sorted(trials, key=_loss) if t.loss < leader.loss]
+                if len(better) > 1:
+                    run_stage(3, [combine(leader.candidate, [t.candidate for t in better])])
         except KeyboardInterrupt:
             if not trials:
                 raise
             interrupted = True
-    best = min(trials, key=lambda t: t.loss)
+    best = min(trials, key=_loss)
     return Race(trials, best, _choices(facts, trials, best, width), interrupted)
+
+
+def _loss(trial: Trial) -> float:
+    return trial.loss
 
 
 def _choices(facts: Facts, trials: list[Trial], best: Trial, width: int | None) -> list[Choice]:
     """Say what was decided and why."""
     c = best.candidate
     held = f"{len(best.rows):,} held-out rows"
-    second = sorted(trials, key=lambda t: t.loss)[1:2]
+    second = sorted(trials, key=_loss)[1:2]
     margin = f", next {second[0].candidate.name}: {second[0].loss:.3f}" if second else ""
     share = float(best.mix.deep_share)
     paths = {0.0: "wide only", 1.0: "deep only"}.get(share, f"wide and {share:.0%} deep")

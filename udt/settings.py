@@ -17,8 +17,9 @@ class FeaturizerSettings:
         The most useful so many n-grams are kept.
     min_df : int
         An n-gram in fewer rows than this is no feature.
-    word_share : float
-        Share of a text column's squared norm that its words have; its characters have the rest.
+    word_share, phrase_share, char_share : float
+        Squared norm of a text column's words, of its n-grams of several words, and of its
+        character n-grams; what a row lacks goes to the others.
     column_share : float
         Squared norm of a column that is no text, where a text column has 1.
     """
@@ -26,7 +27,9 @@ class FeaturizerSettings:
     kinds: tuple[str, ...] = ("word 1", "word 2")
     max_features: int = 100_000
     min_df: int = 2
-    word_share: float = 0.7
+    word_share: float = 0.4
+    phrase_share: float = 0.3
+    char_share: float = 0.3
     column_share: float = 0.3
 
 

@@ -36,7 +36,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 
 class FakeReport:
     def to_dict(self) -> dict[str, Any]:
-        return {"model": "reviews.udt", "metrics": {"accuracy": 0.5}}
+        return {"model": "", "metrics": {"accuracy": 0.5}}
 
     def to_text(self, width: int) -> str:
         return f"── udt ─ accuracy 50 % in {width} characters"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import pytest
 import udt
 from tests.cli.conftest import Run
 
-COMMANDS = ("train", "predict", "evaluate", "inspect", "report", "info")
+COMMANDS = ("train", "predict", "evaluate", "inspect", "report", "carbon", "info")
 HEAVY = ("numpy", "pyarrow", "numba", "sklearn", "datasets", "rich")
 
 
@@ -79,3 +80,7 @@ def test_info_names_versions_and_evidence(run: Run) -> None:
     assert result.exit_code == 0
     for part in (udt.__version__, "numba", "threads", "cache", "g/kWh"):
         assert part in result.stdout
+    found = json.loads(run("info", "--json").stdout)
+    assert found["version"] == udt.__version__
+    assert found["threads"] >= 1
+    assert found["energy"]["source"]

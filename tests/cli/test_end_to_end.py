@@ -6,16 +6,15 @@ import csv
 import io
 import json
 import os
-import random
 import signal
-import subprocess
-import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Run, make_table
+from udt.cli.progress import OnProgress
 
 
 def predictions(text: str) -> list[dict[str, str]]:
@@ -43,7 +42,7 @@ def test_train_predict_evaluate_report(run: Run) -> None:
     assert "precision" in run("evaluate", "reviews.udt", "test.csv").stdout
 
     rows = predictions(run("predict", "reviews.udt", "test.csv", "--proba").stdout)
-    labels = [row["label"] for row in csv.DictReader(Path("test.csv").open(newline=""))]
+    labels = [row["label"] for row in predictions(Path("test.csv").read_text())]
     hits = sum(row["prediction"] == label for row, label in zip(rows, labels, strict=True))
     assert hits / len(labels) == pytest.approx(told["metrics"]["accuracy"])
     assert all(float(r["proba_good"]) + float(r["proba_bad"]) == pytest.approx(1) for r in rows)
@@ -127,28 +126,28 @@ def test_a_missing_column_is_said_once(run: Run, trained: Path) -> None:
     assert "price" in line
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_interrupt_keeps_the_best_so_far(tmp_path: Path) -> None:
-    words = random.Random(0).choices([f"w{i}" for i in range(20_000)], k=6_000_000)
-    with (tmp_path / "big.csv").open("w") as file:
-        file.write("text,label\n")
-        for i in range(60_000):
-            file.write(f"{' '.join(words[i * 100 : i * 100 + 100])},{'ab'[i % 2]}\n")
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-m", "udt", "train", "big.csv", "--target", "label", "-o", "m.udt"]
-    process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    time.sleep(6)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Interrupted" in said
-    assert "Traceback" not in said
-    assert (tmp_path / "m.udt").exists() == ("best model so far" in said)
+@pytest.mark.parametrize(
+    ("stage", "begins", "is_saved"), [("search", "trial 1", True), ("read", "", False)]
+)
+def test_interrupt_keeps_the_best_so_far(
+    run: Run, monkeypatch: pytest.MonkeyPatch, stage: str, begins: str, is_saved: bool
+) -> None:
+    """Ctrl-C, as it would arrive in this stage; before the first trial there is nothing to keep."""
+
+    @contextmanager
+    def press_ctrl_c(quiet: bool) -> Iterator[OnProgress]:
+        def on_progress(now: str, done: float | None, note: str) -> None:
+            if now == stage and note.startswith(begins):
+                signal.raise_signal(signal.SIGINT)
+
+        yield on_progress
+
+    monkeypatch.setattr("udt.cli.train.show_progress", press_ctrl_c)
+    make_table(Path("reviews.csv"), 200, seed=1)
+    result = run("train", "reviews.csv", "--target", "label")
+    assert result.exit_code == 130
+    assert Path("reviews.udt").exists() == is_saved
+    said = "the best model so far is in reviews.udt" if is_saved else "nothing was written"
+    assert said in result.stderr
+    if is_saved:
+        assert len(predictions(run("predict", "reviews.udt", "reviews.csv").stdout)) == 200

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from udt import __version__
+from udt.cli.carbon import carbon
 from udt.cli.evaluate import evaluate
 from udt.cli.info import info
 from udt.cli.inspect import inspect
@@ -64,7 +65,7 @@ def commands(
         typer.echo(ctx.get_help())
 
 
-for command in (train, predict, evaluate, inspect, report, info):
+for command in (train, predict, evaluate, inspect, report, carbon, info):
     app.command()(command)
 
 

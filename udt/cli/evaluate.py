@@ -16,7 +16,7 @@ def evaluate(model: opt.Model, file: opt.File, as_json: opt.AsJson = False) -> N
     from udt.classifier import load
     from udt.report import evaluation_text
 
-    result = {"model": str(model), "source": file, **load(model).evaluate(file)}
+    result = {**load(model).evaluate(file), "model": str(model)}
     if as_json:
         print_json(result)
     else:

@@ -81,6 +81,16 @@ Ignore = Annotated[_Columns, option("--ignore", "Column to leave out (repeatable
 OnBadRows = Annotated[
     BadRows, option("--bad-rows", "Refuse a file with malformed rows, or skip them and say so.")
 ]
+Instance = Annotated[
+    str | None,
+    option("--instance", "EC2 type to charge the run as, e.g. r6g.xlarge.", metavar="TYPE"),
+]
+Region = Annotated[
+    str | None, option("--region", "AWS region for the grid, e.g. us-west-1.", metavar="NAME")
+]
+Country = Annotated[
+    str | None, option("--country", "Country for the grid, e.g. DEU.", metavar="CODE")
+]
 
 
 def column_kinds(

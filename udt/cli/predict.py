@@ -74,8 +74,10 @@ def _rows(model: UDT, table: Table, top_k: int | None, proba: bool) -> Iterator[
             labels, probas = model.predict_top_k(chunk, k=k)
             yield _pairs(labels.tolist(), probas.tolist())
         else:
-            columns = [[str(label)] for label in model.predict(chunk).tolist()]
-            yield _with_probas(columns, model.predict_proba(chunk)) if proba else columns
+            probas = model.predict_proba(chunk)
+            labels = model.classes_[probas.argmax(axis=1)]  # as predict has it, computed once
+            rows = [[str(label)] for label in labels.tolist()]
+            yield _with_probas(rows, probas) if proba else rows
 
 
 def _pairs(labels: list[list[Any]], probas: list[list[float]]) -> list[list[str]]:

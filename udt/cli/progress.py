@@ -10,9 +10,13 @@ from contextlib import contextmanager
 OnProgress = Callable[[str, float | None, str], None]
 
 
+def _draw_nothing(stage: str, done: float | None, note: str) -> None:
+    """Take a report of progress and leave it at that."""
+
+
 @contextmanager
-def show_progress(quiet: bool) -> Iterator[OnProgress | None]:
-    """Yield what `UDT.fit` takes as ``on_progress``; None where nobody would see it.
+def show_progress(quiet: bool) -> Iterator[OnProgress]:
+    """Yield what `UDT.fit` takes as ``on_progress``; it draws only where somebody may see it.
 
     Parameters
     ----------
@@ -20,7 +24,7 @@ def show_progress(quiet: bool) -> Iterator[OnProgress | None]:
         Show nothing.
     """
     if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        yield None
+        yield _draw_nothing
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn

@@ -13,10 +13,12 @@ def report(model: opt.Model, as_json: opt.AsJson = False) -> None:
 
     Example: udt report reviews.udt --json
     """
-    from udt.classifier import load
+    from udt.model_file import read_model  # not the classifier, which takes a second to import
+    from udt.report import RunReport
 
-    run = load(model).report_
+    run = RunReport.from_dict(read_model(model).run.get("report", {}))
+    run.size["model_bytes"] = model.stat().st_size
     if as_json:
-        print_json(run.to_dict())
+        print_json({**run.to_dict(), "model": str(model)})
     else:
         print_text(run.to_text(page_width()))

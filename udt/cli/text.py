@@ -74,7 +74,7 @@ def _explain_os(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     what_next = "Free some space" if full else "Check the path and its permissions"
-    return f"{where}{error.strerror}. {what_next}, or choose another path with -o."
+    return f"{where}{error.strerror}. {what_next}, or write elsewhere."
 
 
 @contextmanager

@@ -46,16 +46,9 @@ def train(
     ignore: opt.Ignore = None,
     bad_rows: opt.OnBadRows = opt.BadRows.refuse,
     width: Annotated[int | None, opt.whole("--width", "Hidden neurons of the deep path.")] = None,
-    instance: Annotated[
-        str | None,
-        option("--instance", "EC2 type to charge the run as, e.g. r6g.xlarge.", metavar="TYPE"),
-    ] = None,
-    region: Annotated[
-        str | None, option("--region", "AWS region for the grid, e.g. us-west-1.", metavar="NAME")
-    ] = None,
-    country: Annotated[
-        str | None, option("--country", "Country for the grid, e.g. DEU.", metavar="CODE")
-    ] = None,
+    instance: opt.Instance = None,
+    region: opt.Region = None,
+    country: opt.Country = None,
     seed: Annotated[
         int | None, opt.whole("--seed", "Same seed, same model; without one, faster.")
     ] = None,
@@ -73,7 +66,7 @@ def train(
         ),
     ] = None,
     as_json: opt.AsJson = False,
-    quiet: Annotated[bool, option("--quiet", "Print nothing but errors, and --json.")] = False,
+    quiet: Annotated[bool, option("--quiet", "Print only errors and --json.")] = False,
 ) -> None:
     """Train a model, save it, print its report.
 
@@ -112,7 +105,7 @@ def train(
 
 def _tell(model: UDT, output: Path, *, as_json: bool, quiet: bool) -> None:
     if as_json:
-        print_json(model.report_.to_dict())
+        print_json({**model.report_.to_dict(), "model": str(output)})
     elif not quiet:
         print_text(model.report_.to_text(page_width()))
         say(f"Saved {output}. Next: udt predict {output} FILE")

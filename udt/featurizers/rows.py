@@ -25,6 +25,7 @@ from udt.table import Table
 Arrays = dict[str, npt.NDArray[Any]]
 
 _SUPERVISED_KINDS = ("text", "multi")
+_GROUP_OF_KIND = np.array([0, 1, 1, 2, 2, 2, 2, 2], np.uint8)  # words, phrases, characters
 
 
 class Encoder(Protocol):
@@ -223,10 +224,9 @@ class FeaturePool:
             if column.kind == "text":
                 own = own[np.argsort(-df[first + own], kind="stable")]
                 encoder_kept = encoder.keep(own)
-                is_char = encoder_kept.feature_kinds() > KIND_NAMES.index("word 3")
-                group = n_groups + is_char.astype(np.uint8)
-                shares += [settings.word_share, 1 - settings.word_share]
-                n_groups += 2
+                group = n_groups + _GROUP_OF_KIND[encoder_kept.feature_kinds()]
+                shares += [settings.word_share, settings.phrase_share, settings.char_share]
+                n_groups += 3
             else:
                 encoder_kept = encoder
                 group = np.full(len(own), n_groups, np.uint8)
