@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udt import report
 from udt.errors import ModelFileError
 from udt.report import RunReport, evaluation_text, schema_text
 
@@ -233,51 +232,6 @@ def test_comparison_turns_around_when_the_run_took_more() -> None:
     assert "(this run took 2.0 × more)" in text_with(
         carbon={**RUN["carbon"], "total_g": 2.0, "roberta_g": 1.0}
     )
-
-
-# --- numbers ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("word", "value", "expected"),
-    [
-        (report._grams, 0.018, "18 mg"),
-        (report._grams, 0.0949, "95 mg"),
-        (report._grams, 0.0999, "0.10 g"),
-        (report._grams, 999.0, "1.0 kg"),
-        (report._grams, 12_345_678.0, "12,000 kg"),
-        (report._grams, 0.0, "under 0.001 mg"),
-        (report._grams, float("nan"), "unknown"),
-        (report._energy, 3e-5, "0.030 Wh"),
-        (report._energy, 3e-7, "0.30 mWh"),
-        (report._energy, 2.0, "2.0 kWh"),
-        (report._metres, 0.1495, "0.15 m"),
-        (report._metres, 0.0012, "1.2 mm"),
-        (report._metres, 1520.0, "1.5 km"),
-        (report._count, 181_234, "0.18 M"),
-        (report._count, 1_234, "1,200"),
-        (report._count, float("inf"), "unknown"),
-        (report._duration, 0.321, "0.32 s"),
-        (report._duration, 95.31, "95.3 s"),
-        (report._duration, 725.4, "12 min 5 s"),
-        (report._duration, 4_330.0, "1 h 12 min"),
-        (report._size, 999, "1.0 kB"),
-        (report._size, 8_300_000, "8.3 MB"),
-        (report._size, 1_500_000_000, "1.5 GB"),
-    ],
-)
-def test_numbers_are_worded(word: Any, value: float, expected: str) -> None:
-    assert word(value) == expected
-
-
-@given(st.floats(1e-5, 1e9))
-def test_an_estimate_is_never_zero_and_keeps_two_digits(g: float) -> None:
-    number, unit = report._grams(g).split()
-    shown = float(number.replace(",", "")) * {"mg": 1e-3, "g": 1.0, "kg": 1e3}[unit]
-    assert shown == pytest.approx(g, rel=0.051)
-    assert "e" not in number
-    assert len(number.replace(",", "").replace(".", "").strip("0")) <= 2
-    assert {"mg": shown < 0.1, "g": 0.1 <= shown < 1000, "kg": shown >= 1000}[unit]
 
 
 # --- evaluation -------------------------------------------------------------------------------

@@ -11,12 +11,10 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 from numba.core import event
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _first_writable() -> str | None:
@@ -47,7 +45,7 @@ def _decide_cache() -> bool:
 CACHE = _decide_cache()
 
 
-def jit(*, fastmath: Any = False, nogil: bool = True) -> Callable[[F], F]:
+def jit(*, fastmath: Any = False, nogil: bool = True) -> Callable[[Callable[..., Any]], Any]:
     """Return numba's nopython decorator with udt's cache policy.
 
     Parameters
@@ -57,7 +55,9 @@ def jit(*, fastmath: Any = False, nogil: bool = True) -> Callable[[F], F]:
     nogil : bool
         Passed on.
     """
-    decorate: Callable[[F], F] = numba.njit(cache=CACHE, nogil=nogil, fastmath=fastmath)
+    decorate: Callable[[Callable[..., Any]], Any] = numba.njit(
+        cache=CACHE, nogil=nogil, fastmath=fastmath
+    )
     return decorate
 
 

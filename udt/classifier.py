@@ -205,44 +205,27 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         note: OnProgress,
     ) -> None:
         """Race, then train the winner; sets what prediction needs."""
-        rng = np.random.default_rng(settings.seed)
-        n, n_classes = table.n_rows, len(self.classes_)
-        valid_rows = np.arange(n_train, n) if n > n_train else None
-        train_rows = np.arange(n_train)
-        if n_train > automl.RACE_ROWS:
-            train_rows = np.sort(rng.choice(n_train, automl.RACE_ROWS, replace=False))
         with meter.phase("search"):
-            note("search", 0.0, "")
-            sampled = train_rows
-            if valid_rows is not None:
-                sampled = np.concatenate([train_rows, valid_rows])
-                own = np.arange(len(train_rows))
-                splits = [automl.Split(own, np.arange(len(own), len(sampled)))]
-            else:
-                splits = automl.make_splits(len(sampled), rng)
-            sample = table if len(sampled) == n else table.take(sampled)
-            race = automl.race(
-                sample, y[sampled], n_classes, self.schema_, splits=splits, width=settings.width,
-                n_threads=settings.n_threads, seed=settings.seed, budget=budget, note=note,
-            )  # fmt: skip
-        held = None
-        if n_train > automl.RACE_ROWS:
-            held = valid_rows
-            if held is None:
-                held = np.sort(rng.choice(n, automl.holdout_rows(n), replace=False))
-        with meter.phase("fit"):
-            done = automl.finish(
-                table, y, n_classes, self.schema_, race.best, held=held,
-                n_threads=settings.n_threads,
-                n_train_threads=1 if settings.is_seeded else settings.n_threads,
-                seed=settings.seed, budget=budget, note=note,
-            )  # fmt: skip
-        self._encoder, self._network, self._mix = done.encoder, done.network, done.mix
-        self._held_rows, self._held_probas = done.holdout or (sampled[race.best.rows], race.probas)
-        self._race, self._trained = race, done.trained
-        self._n_threads = settings.n_threads
-        self.leaderboard_ = race.leaderboard()
-        self.interrupted_ = race.interrupted or done.interrupted
+            learned = automl.learn(
+                automl.Task(
+                    table=table,
+                    schema=self.schema_,
+                    y=y,
+                    n_classes=len(self.classes_),
+                    n_train=n_train,
+                    width=settings.width,
+                    n_threads=settings.n_threads,
+                    n_train_threads=1 if settings.is_seeded else settings.n_threads,
+                    seed=settings.seed,
+                    budget=budget,
+                    note=note,
+                )
+            )
+        self._encoder, self._network, self._mix = learned.encoder, learned.network, learned.mix
+        self._held_rows, self._held_probas = learned.held, learned.held_probas
+        self._learned, self._n_threads = learned, settings.n_threads
+        self.leaderboard_ = learned.leaderboard()
+        self.interrupted_ = learned.interrupted
 
     def _account(
         self,
@@ -254,7 +237,7 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         n_dropped: int,
     ) -> RunReport:
         """Write the run's report."""
-        race, trained = self._race, self._trained
+        race, trained = self._learned, self._learned.trained
         footprint = meter.stop()
         time_block = meter.time_dict() | {"compile_s": compile_s}
         last = trained.history[-1]

@@ -72,9 +72,9 @@ class TrainSettings:
     """
 
     epochs: int = 10
-    lr: float = 0.1
-    deep_lr_ratio: float = 0.5
-    bias_lr_ratio: float = 0.1
+    lr: float = 0.2
+    deep_lr_ratio: float = 0.25
+    bias_lr_ratio: float = 0.05
     dropout: float = 0.5
     skip_below: float = 0.1
     patience_epochs: int = 0

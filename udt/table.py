@@ -7,9 +7,8 @@ timestamps; a missing value is an Arrow null, whatever it was before.
 from __future__ import annotations
 
 import glob
-import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,17 +16,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from udt._memory import to_arrow, to_arrow_array
 from udt._readers import read_file
+from udt._types import clean
 from udt.errors import DataError, EmptyTable, SettingsError, did_you_mean
 
 BadRows = Literal["refuse", "skip"]
-
-_EXPECTED = (
-    "a path, a dict of columns, a list of dicts, a list of texts, a pandas or polars DataFrame, "
-    "a datasets.Dataset, a pyarrow.Table or a 2-D array"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +102,7 @@ class Table:
         DataError
             Its length is not the table's.
         """
-        (column,) = _clean(pa.table({name: _to_arrow_array(array, name)}), self.source).columns
+        (column,) = clean(pa.table({name: to_arrow_array(array, name)}), self.source).columns
         if len(column) != self.n_rows:
             raise DataError(
                 f"Column {name!r} has {len(column)} rows, {self.n_rows} were expected as in "
@@ -149,12 +144,12 @@ def read_table(source: str | os.PathLike[str], *, bad_rows: BadRows = "refuse") 
         )
     name = os.fspath(source)
     if name.startswith("hf:"):
-        return _finish(_clean(_read_hub(name), name), name)
+        return _finish(clean(_read_hub(name), name), name)
     skip = bad_rows == "skip"
     parts, n_skipped = [], 0
     for path in _files(name):
         table, skipped = read_file(path, skip)
-        parts.append((path, _clean(table, path)))
+        parts.append((path, clean(table, path)))
         n_skipped += skipped
     shown = "stdin" if name == "-" else name
     return _finish(_concat(parts), shown, n_skipped)
@@ -191,8 +186,8 @@ def as_table(data: Any, *, bad_rows: BadRows = "refuse") -> Table:
         return data
     if isinstance(data, (str, os.PathLike)):
         return read_table(data, bad_rows=bad_rows)
-    table, source = _convert(data)
-    return _finish(_clean(table, source), source)
+    table, source = to_arrow(data)
+    return _finish(clean(table, source), source)
 
 
 def _finish(table: Any, source: str, n_skipped: int = 0) -> Table:
@@ -299,225 +294,3 @@ def _read_hub(name: str) -> Any:
             "hf:owner/name[:config][@split]; check the name and the network."
         ) from error
     return data.with_format("arrow")[:]
-
-
-# --- Values in memory --------------------------------------------------------------------------
-
-
-def _convert(data: Any) -> tuple[Any, str]:
-    """Return a ``pyarrow.Table`` and words for where it came from."""
-    # By module name, so that a library that is not used is never imported.
-    family = {c.__module__.split(".")[0] for c in type(data).__mro__}
-    kind = type(data).__name__
-    if "scipy" in family or hasattr(data, "tocsr"):
-        raise TypeError(f"{kind} is sparse data. Expected {_EXPECTED}; use .toarray() if small.")
-    if isinstance(data, (pa.Table, pa.RecordBatch)):
-        return pa.table(data), f"a pyarrow.{kind}"
-    if "pandas" in family:
-        return _from_pandas(data), f"a {kind}"
-    if "polars" in family:
-        frame = data.to_frame() if kind == "Series" else data
-        return (frame.collect() if kind == "LazyFrame" else frame).to_arrow(), f"a polars {kind}"
-    if "datasets" in family and kind == "Dataset":
-        return data.with_format("arrow")[:], "a datasets.Dataset"
-    if "datasets" in family and isinstance(data, Mapping):
-        raise DataError(
-            f"The {kind} holds the splits {', '.join(map(str, data))}. Expected one table; pass "
-            "one of them."
-        )
-    if isinstance(data, Mapping):
-        return _from_columns(data), "a dict"
-    if isinstance(data, (list, tuple)):
-        return _from_rows(data), f"a {kind}"
-    if isinstance(data, (pa.Array, pa.ChunkedArray)):
-        return pa.table({"text": data}), "an Arrow array"
-    if hasattr(data, "__array__"):
-        return _from_array(np.asarray(data)), "an array"
-    if hasattr(data, "__arrow_c_stream__"):
-        return pa.table(data), f"a {kind}"
-    raise TypeError(f"A {kind} cannot be read as a table. Expected {_EXPECTED}.")
-
-
-def _from_pandas(data: Any) -> Any:
-    if data.ndim == 1:
-        name = "text" if data.name is None else str(data.name)
-        return pa.table({name: _to_arrow_array(data, name)})
-    names = [str(name) for name in data.columns]
-    arrays = [_to_arrow_array(data.iloc[:, i], name) for i, name in enumerate(names)]
-    return pa.table(arrays, names=names) if names else pa.table({})
-
-
-def _from_columns(data: Mapping[Any, Any]) -> Any:
-    """Read a dict of columns, or of single values for a table of one row."""
-    values = {str(n): list(v) if isinstance(v, Iterator) else v for n, v in data.items()}
-    is_row = not any(_is_column(value) for value in values.values())
-    columns = {n: _to_arrow_array([v] if is_row else v, n) for n, v in values.items()}
-    lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) > 1:
-        shown = ", ".join(f"{name} has {n}" for name, n in lengths.items())
-        raise DataError(f"The columns differ in length: {shown}. Expected as many values in each.")
-    return pa.table(columns)
-
-
-def _is_column(value: Any) -> bool:
-    return not isinstance(value, (str, bytes, Mapping)) and hasattr(value, "__len__")
-
-
-def _from_rows(data: Sequence[Any]) -> Any:
-    """Read a list of dicts, of texts or of rows."""
-    if all(isinstance(row, str) or row is None for row in data):
-        return pa.table({"text": _to_arrow_array(data, "text")}) if data else pa.table({})
-    if all(isinstance(row, Mapping) for row in data):
-        names = dict.fromkeys(name for row in data for name in row)
-        return _from_columns({name: [row.get(name) for row in data] for name in names})
-    if not all(isinstance(row, (list, tuple, np.ndarray)) for row in data):
-        kinds = sorted({type(row).__name__ for row in data})
-        raise DataError(
-            f"Expected 2D array, got 1D array instead: a list of {', '.join(kinds)}. Expected "
-            "dicts, texts or rows, all alike. Reshape your data, or pass a dict of columns."
-        )
-    width = len(data[0])
-    for i, row in enumerate(data):
-        if len(row) != width:
-            raise DataError(
-                f"Row {i} of the list has {len(row)} cells, {width} were expected as in row 0. "
-                "Pass rows of equal length, or dicts."
-            )
-    return _from_columns({f"x{j}": [row[j] for row in data] for j in range(width)})
-
-
-def _from_array(data: npt.NDArray[Any]) -> Any:
-    """Read an array: 2-D, or 1-D if it holds texts."""
-    if data.dtype.kind == "c":
-        raise DataError("Complex data not supported. Pass real numbers, e.g. two columns.")
-    if data.ndim == 1 and data.dtype.kind in "OUT":
-        values = data.tolist()
-        if all(isinstance(v, str) or v is None or _is_nan(v) for v in values):
-            return pa.table({"text": _to_arrow_array(values, "text")})
-    if data.ndim != 2:
-        raise DataError(
-            f"Expected 2D array, got {data.ndim}D array instead, of shape {data.shape}. Reshape "
-            "your data: one row per example, array.reshape(-1, 1) for a single column."
-        )
-    if 0 in data.shape:
-        what, least = ("sample", data.shape[0]) if data.shape[1] else ("feature", data.shape[1])
-        raise EmptyTable(
-            f"Found array with {least} {what}(s) (shape={data.shape}) while a minimum of 1 is "
-            "required. Pass at least one row and one column."
-        )
-    names = [f"x{j}" for j in range(data.shape[1])]
-    return pa.table([_to_arrow_array(data[:, j], n) for j, n in enumerate(names)], names=names)
-
-
-def _to_arrow_array(values: Any, name: str) -> Any:
-    """Convert one column; values of mixed types become texts, NaN and None nulls."""
-    if isinstance(values, (pa.Array, pa.ChunkedArray)):
-        return values
-    shape = getattr(values, "shape", None)
-    if shape is not None and len(shape) != 1:
-        raise DataError(
-            f"Column {name!r} is an array of shape {shape}. Expected one value for each "
-            "row; pass its columns one by one."
-        )
-    if not hasattr(values, "__len__"):
-        raise DataError(
-            f"Column {name!r} is the single value {values!r}, where others are lists. Expected "
-            "one value for each row."
-        )
-    try:
-        return pa.array(values, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        pass
-    except (OverflowError, UnicodeEncodeError):  # beyond 64 bits; half of a surrogate pair
-        pass
-    return pa.array([_to_text(v, name, i) for i, v in enumerate(values)], pa.large_string())
-
-
-def _to_text(value: Any, name: str, row: int) -> str | None:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return None
-    if _is_nan(value):
-        return None
-    if isinstance(value, (Mapping, list, set)):
-        raise TypeError(
-            f"Column {name!r}, row {row}, holds a {type(value).__name__} among other values: each "
-            "argument must be a string, a number, a date or None."
-        )
-    return str(value).encode("utf-8", "replace").decode()
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and value != value
-
-
-# --- One type for each meaning -----------------------------------------------------------------
-
-
-def _clean(table: Any, source: str) -> Any:
-    """Flatten structs to ``a.b``, make names unique and cast every column to a type of ours."""
-    while any(pa.types.is_struct(t) for t in table.schema.types):
-        table = table.flatten()
-    names: dict[str, None] = {}
-    for name in table.column_names:
-        unique, i = name, 2
-        while unique in names or (unique != name and unique in table.column_names):
-            unique, i = f"{name}_{i}", i + 1
-        names[unique] = None
-    columns = [_clean_column(c, n, source) for c, n in zip(table.columns, names, strict=True)]
-    return pa.table(columns, names=list(names)) if columns else table
-
-
-def _clean_column(column: Any, name: str, source: str) -> Any:
-    kind, types = column.type, pa.types
-    if isinstance(kind, pa.BaseExtensionType):
-        storage = pa.chunked_array([c.storage for c in column.chunks], type=kind.storage_type)
-        return _clean_column(storage, name, source)
-    if types.is_dictionary(kind):
-        return _clean_column(column.cast(kind.value_type), name, source)
-    if types.is_run_end_encoded(kind):
-        return _clean_column(pc.run_end_decode(column), name, source)
-    if types.is_boolean(kind) or types.is_date(kind) or types.is_timestamp(kind):
-        return column
-    if kind in (pa.int64(), pa.large_string()):
-        return column
-    if types.is_floating(kind) or types.is_decimal(kind):
-        column = column.cast(pa.float64())
-        nan = pc.is_nan(column)
-        return (
-            pc.if_else(nan, pa.scalar(None, pa.float64()), column)
-            if pc.any(nan).as_py()
-            else column
-        )
-    try:
-        return column.cast(pa.int64() if types.is_integer(kind) else pa.large_string())
-    except pa.ArrowInvalid as error:
-        if types.is_integer(kind):  # unsigned beyond 63 bits: an identifier, each digit counts
-            return column.cast(pa.large_string())
-        raise DataError(
-            f"Column {name!r} of {source} holds bytes that are not UTF-8 text. Expected texts, "
-            "numbers, booleans or dates; decode the column or leave it out."
-        ) from error
-    except pa.ArrowNotImplementedError:
-        return _nested_to_text(column)
-
-
-def _nested_to_text(column: Any) -> Any:
-    """Join lists by ``|``; what is deeper, such as a list of objects, becomes its JSON."""
-    kind = column.type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        try:
-            lists = column.cast(pa.list_(pa.string()))
-        except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-            pass  # lists of objects; of bytes that are no text
-        else:
-            return pa.chunked_array([_join(c) for c in lists.chunks], type=pa.large_string())
-    texts = [None if v is None else json.dumps(v, default=str) for v in column.to_pylist()]
-    return pa.chunked_array([pa.array(texts, pa.large_string())])
-
-
-def _join(lists: Any) -> Any:
-    """Join each list of strings by ``|``, an item that is null as an empty one."""
-    values = pc.fill_null(lists.values, "")
-    plain = pa.ListArray.from_arrays(lists.offsets, values)
-    joined = pc.if_else(lists.is_valid(), pc.binary_join(plain, "|"), pa.scalar(None, pa.string()))
-    return joined.cast(pa.large_string())

@@ -31,10 +31,10 @@ def inspect(
     """
     kinds = opt.column_kinds(text, categorical, numeric, date, multi, ignore)
 
-    from udt import classifier
+    from udt.classifier import inspect as inspect_table
     from udt.report import schema_text
 
-    found = classifier.inspect(file, target, **kinds, bad_rows=bad_rows.value)
+    found = inspect_table(file, target, **kinds, bad_rows=bad_rows.value)
     if as_json:
         print_json(found)
     else:

@@ -234,9 +234,10 @@ def logit_rows(network, scratch, rows, start, stop, z_wide, z_deep):
     deep = len(network.b_hidden) > 0
     for row in range(start, stop):
         _logits(network, scratch, rows, row, True, deep)
-        z_wide[row] = scratch.z_wide
-        if deep:
-            z_deep[row] = scratch.z_deep
+        for c in range(len(network.b_wide)):
+            z_wide[row, c] = scratch.z_wide[c]
+            if deep:
+                z_deep[row, c] = scratch.z_deep[c]
 
 
 @jit(fastmath=FLAGS)
@@ -256,7 +257,8 @@ def predict_rows(network, scratch, rows, start, stop, mix, probas):
     for row in range(start, stop):
         _logits(network, scratch, rows, row, wide, deep)
         out = probas[row]
-        out[:] = ZERO
+        for c in range(len(out)):
+            out[c] = ZERO
         if wide:
             _add_softmax(scratch.z_wide, mix.t_wide, ONE - mix.deep_share, out)
         if deep:

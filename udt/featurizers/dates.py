@@ -127,7 +127,7 @@ def _scan_one(
             sign = False
         elif 97 <= byte | 32 <= 122:
             packed, i = _read_word(data, i, end)
-            at = min(np.searchsorted(words, packed), len(words) - 1)
+            at = min(int(np.searchsorted(words, packed)), len(words) - 1)
             if words[at] != packed:
                 return
             meaning = meanings[at]

@@ -174,20 +174,15 @@ class FeaturePool:
     ) -> None:
         bits = kind_bits(settings.kinds)
         self.columns = tuple(
-            (column, self._fit_encoder(table, column, bits, settings.min_df, n_threads))
-            for column in schema.used()
+            (column, self._fit_encoder(table, column, bits, n_threads)) for column in schema.used()
         )
         self.rows = _encode(table, self.columns, n_threads)
 
     @staticmethod
-    def _fit_encoder(
-        table: Table, column: ColumnSchema, bits: int, min_df: int, n_threads: int
-    ) -> Any:
+    def _fit_encoder(table: Table, column: ColumnSchema, bits: int, n_threads: int) -> Any:
         cells = _cells(table, column.name)
         if column.kind == "text":
-            return TextEncoder.fit(
-                cells, name=column.name, kinds=bits, min_df=min_df, n_threads=n_threads
-            )
+            return TextEncoder.fit(cells, name=column.name, kinds=bits, n_threads=n_threads)
         return _ENCODERS[column.kind].fit(cells, column.params)
 
     def select(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from udt.csr import CSR
 from udt.featurizers.tokens import hash_rows, keys_bound, unicode_tables
-from udt.featurizers.vocabulary import Counter, Lookup, find_rows, make_lookup
+from udt.featurizers.vocabulary import RepeatedKeys, Slots, find_rows, make_lookup
 
 _BLOCK_BYTES = 1 << 18
+_BYTES_PER_KEY = 4
 MAX_CELL_BYTES = 1 << 20
 """Text beyond this many bytes of one cell is not read."""
 
@@ -109,32 +110,24 @@ class _Hasher:
         return self.keys[:n], indptr
 
 
-def count_keys(
-    texts: Texts, kinds: int, salt: int, min_df: int, n_threads: int
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
-    """Return the keys in at least min_df rows and their document frequencies, frequent first.
-
-    The order is a function of the set of keys alone: of document frequency, then of the key.
-    """
+def repeated_keys(texts: Texts, kinds: int, salt: int, n_threads: int) -> npt.NDArray[np.uint64]:
+    """Return the sorted keys of the n-grams that occur at least twice, and of a few more."""
     n_parts = 2 if n_threads > 1 else 1
-    counters = [Counter(part, n_parts) for part in range(n_parts)]
+    n_bytes = int(texts.offsets[-1] - texts.offsets[0])
+    collectors = [RepeatedKeys(n_bytes // _BYTES_PER_KEY, part, n_parts) for part in range(n_parts)]
     hashers = [_Hasher(texts, kinds, salt) for _ in range(n_parts)]
     blocks = list(_blocks(texts, 0, texts.n_rows))
+
+    def add_all(collector: RepeatedKeys, hashed: Sequence[npt.NDArray[np.uint64]]) -> None:
+        for keys in hashed:
+            collector.add(keys)
+
     with ThreadPoolExecutor(n_parts) as pool:
         for i in range(0, len(blocks), n_parts):
             group = blocks[i : i + n_parts]
-            hashed = list(pool.map(lambda h, b: h.keys_of(*b), hashers, group))
-
-            def add(counter: Counter, group: Any = group, hashed: Any = hashed) -> None:
-                for (start, _), (keys, indptr) in zip(group, hashed, strict=True):
-                    counter.add(keys, indptr, start)
-
-            list(pool.map(add, counters))
-    frequent = [c.frequent(min_df) for c in counters]
-    keys = np.concatenate([k for k, _ in frequent])
-    df = np.concatenate([d for _, d in frequent])
-    order = np.lexsort((keys, -df))
-    return keys[order], df[order]
+            hashed = [keys for keys, _ in pool.map(lambda h, b: h.keys_of(*b), hashers, group)]
+            list(pool.map(add_all, collectors, [hashed] * n_parts))
+    return np.sort(np.concatenate([c.keys() for c in collectors]))
 
 
 def salt_of(name: str) -> int:
@@ -165,7 +158,7 @@ class TextEncoder:
     keys: npt.NDArray[np.uint64]
     kinds: int
     salt: int
-    _lookup: list[Lookup] = field(default_factory=list, repr=False, compare=False)
+    _lookup: list[Slots] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def n_features(self) -> int:
@@ -173,13 +166,10 @@ class TextEncoder:
         return len(self.keys)
 
     @classmethod
-    def fit(
-        cls, column: pa.Array, *, name: str, kinds: int, min_df: int = 2, n_threads: int = 1
-    ) -> TextEncoder:
-        """Count the column's n-grams and keep those in at least min_df rows."""
+    def fit(cls, column: pa.Array, *, name: str, kinds: int, n_threads: int = 1) -> TextEncoder:
+        """Learn the n-grams that occur at least twice; the features do not depend on row order."""
         salt = salt_of(name)
-        keys, _ = count_keys(as_texts(column), kinds, salt, min_df, n_threads)
-        return cls(keys, kinds, salt)
+        return cls(repeated_keys(as_texts(column), kinds, salt, n_threads), kinds, salt)
 
     def keep(self, features: npt.NDArray[np.int64]) -> TextEncoder:
         """Return an encoder that knows only these features, in this order."""

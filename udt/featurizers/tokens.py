@@ -42,6 +42,9 @@ _WORD_SEED = np.uint64(0x2545F4914F6CDD1D)
 _CHAR_SEED = np.uint64(0x27220A95FE1DBF6B)
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
+_TWO = np.uint64(2)
+_KIND_WORD_1, _KIND_WORD_2, _KIND_WORD_3 = np.uint64(0), np.uint64(1), np.uint64(2)
+_KIND_CHAR_2 = np.uint64(3)
 _MAX_TAG_BYTES = 200
 _MAX_RUN = 3
 
@@ -161,7 +164,7 @@ def _starts_word(data, i, end, classes):
 
 @jit()
 def _key(h, kind):
-    return (_mix(h) & ~KIND_BITS) | np.uint64(kind)
+    return (_mix(h) & ~KIND_BITS) | kind
 
 
 @jit()
@@ -171,15 +174,15 @@ def _emit_chars(window, length, kinds, salt, out, n):
     window holds six code points, newest first; length says how many are of this word.
     """
     h = salt ^ _CHAR_SEED
-    for size in range(1, 7):
-        if size > length:
-            break
-        h = (h ^ window[size - 1]) * _MUL
+    kind = _KIND_CHAR_2
+    for i in range(min(length, 6)):
+        h = (h ^ window[i]) * _MUL
         h ^= h >> _SHIFT
-        kind = size + 1  # CHAR_2 is 3
-        if size > 1 and (kinds >> np.uint64(kind)) & _ONE:
-            out[n] = _key(h, kind)
-            n += 1
+        if i > 0:
+            if (kinds >> kind) & _ONE:
+                out[n] = _key(h, kind)
+                n += 1
+            kind += _ONE
     return n
 
 
@@ -187,81 +190,82 @@ def _emit_chars(window, length, kinds, salt, out, n):
 def _emit_words(token, previous, before, kinds, salt, out, n):
     """Append the word n-grams that end with this token."""
     if kinds & _ONE and token != _END:
-        out[n] = _key(token ^ salt, WORD_1)
+        out[n] = _key(token ^ salt, _KIND_WORD_1)
         n += 1
     pair = (previous * _MUL) ^ token
-    if (kinds >> np.uint64(WORD_2)) & _ONE:
-        out[n] = _key(pair ^ salt, WORD_2)
+    if (kinds >> _KIND_WORD_2) & _ONE:
+        out[n] = _key(pair ^ salt, _KIND_WORD_2)
         n += 1
-    if before != _ZERO and (kinds >> np.uint64(WORD_3)) & _ONE:
+    if before != _ZERO and (kinds >> _KIND_WORD_3) & _ONE:
         triple = (_mix((before * _MUL) ^ previous) * _MUL) ^ token
-        out[n] = _key(triple ^ salt, WORD_3)
+        out[n] = _key(triple ^ salt, _KIND_WORD_3)
         n += 1
     return n
 
 
 @jit()
+def _symbol_bytes(data, i, end, code, size):
+    """Return the bytes of the symbol at byte i and its repetitions, and how many they are."""
+    run = 1
+    while i + size < end and data[i + size] == data[i] and code < 128:
+        size += 1
+        run += 1
+    return size, run
+
+
+@jit()
 def _hash_text(data, i, end, lower, classes, kinds, salt, window, out, n):
     """Append the keys of one text, ``data[i:end]``; return the new length of out."""
-    any_chars = (kinds >> np.uint64(CHAR_2)) != _ZERO
+    any_chars = (kinds >> _KIND_CHAR_2) != _ZERO
     previous, before = _BEGIN, _ZERO
-    length = 0  # characters of the word so far, its leading blank included
+    length = np.int64(0)  # characters of the word so far, its leading blank included
     h = _ZERO
-    while i <= end:
-        code, size, kind = np.int32(0x20), 1, _SPACE
+    while i < end or length > 0 or previous != _END:
+        code, size, kind = np.int32(0x20), np.int64(1), np.int64(_SPACE)
         if i < end:
             code, size = _decode(data, i, end)
-            kind = np.int64(classes[code]) if code < len(classes) else _SYMBOL
+            kind = np.int64(classes[code]) if code < len(classes) else np.int64(_SYMBOL)
             code = lower[code] if code < len(lower) else code
             if kind == _SKIP:
                 i += size
                 continue
             if code == _APOSTROPHE and length > 0 and _starts_word(data, i + size, end, classes):
-                kind = _WORD
-        token = _ZERO
+                kind = np.int64(_WORD)
+        token, newest = _ZERO, _ZERO
         if kind == _WORD:
             if length == 0:
-                h, length = _WORD_SEED, 1
+                h, length = _WORD_SEED, np.int64(1)
                 window[0] = _BLANK
-            h = (h ^ np.uint64(code)) * _MUL
+            newest = np.uint64(code)
+            h = (h ^ newest) * _MUL
             h ^= h >> _SHIFT
             length += 1
-            if any_chars:
-                for k in range(5, 0, -1):
-                    window[k] = window[k - 1]
-                window[0] = np.uint64(code)
-                n = _emit_chars(window, length, kinds, salt, out, n)
         elif length > 0:  # a word ends here; this character is looked at again
-            if any_chars:
-                for k in range(5, 0, -1):
-                    window[k] = window[k - 1]
-                window[0] = _BLANK
-                n = _emit_chars(window, length + 1, kinds, salt, out, n)
-            token, length, size = _mix(h), 0, 0
+            token, newest, size = _mix(h), _BLANK, np.int64(0)
+            length += 1
+        elif i >= end:
+            if previous == _BEGIN:
+                break
+            token = _END
+        elif kind == _SINGLE:
+            token = _mix(_WORD_SEED ^ (np.uint64(code) << _TWO))
         elif kind == _SYMBOL:
-            tag = _tag_bytes(data, i, end) if code == _LESS_THAN else 0
+            tag = _tag_bytes(data, i, end) if code == _LESS_THAN else np.int64(0)
             if tag > 0:
                 size = tag
             else:
-                run = 1
-                while (
-                    i + size < end and run < _MAX_RUN and data[i + size] == data[i] and code < 128
-                ):
-                    size += 1
-                    run += 1
-                while i + size < end and data[i + size] == data[i] and code < 128:
-                    size += 1
-                token = _mix(_WORD_SEED ^ (np.uint64(code) << np.uint64(2)) ^ np.uint64(run))
-        elif kind == _SINGLE:
-            token = _mix(_WORD_SEED ^ (np.uint64(code) << np.uint64(2)))
+                size, run = _symbol_bytes(data, i, end, code, size)
+                run = np.uint64(min(run, _MAX_RUN))
+                token = _mix(_WORD_SEED ^ (np.uint64(code) << _TWO) ^ run)
+        if newest != _ZERO and any_chars:
+            for k in range(5, 0, -1):
+                window[k] = window[k - 1]
+            window[0] = newest
+            n = _emit_chars(window, length, kinds, salt, out, n)
         if token != _ZERO:
             n = _emit_words(token, previous, before, kinds, salt, out, n)
-            before, previous = previous, token
+            before, previous, length = previous, token, np.int64(0)
         i += size
-        if i >= end and length == 0:
-            break
-    if previous != _BEGIN:
-        n = _emit_words(_END, previous, before, kinds, salt, out, n)
     return n
 
 
@@ -294,7 +298,7 @@ def hash_rows(data, offsets, start, stop, lower, classes, kinds, salt, out, out_
         Number of keys written.
     """
     window = np.zeros(6, np.uint64)
-    n = 0
+    n = np.int64(0)
     out_indptr[0] = 0
     for row in range(start, stop):
         n = _hash_text(

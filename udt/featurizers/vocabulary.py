@@ -1,181 +1,177 @@
-"""An exact vocabulary: every n-gram counted once, the useful ones given dense ids.
+"""An exact vocabulary: n-grams that repeat are given dense ids of their own.
 
-Hashing into a fixed number of slots lets rare n-grams of training collide with useful ones; an
-exact count in an open-addressing table costs about as much as one pass over memory and needs no
-slot for what occurs in a single row.
+Hashing into a fixed number of slots lets rare n-grams of training collide with useful ones. Most
+distinct n-grams of a text occur once and are worth nothing; a bit per n-gram remembers those, and
+only what is met again enters the open-addressing table. Where two n-grams share a bit, one that
+occurs once may enter too; selection counts rows exactly and drops it.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from udt._jit import jit
 
 _MAX_LOAD = 0.6
+_MIN_SLOTS = 1 << 12
+_MIN_BITS, _MAX_BITS = 1 << 20, 1 << 31
+_AHEAD = 12  # keys between asking for a cache line and using it
 _PART_BIT = np.uint64(3)  # below it a key holds its kind
+_HOME_SHIFT = np.uint64(20)
+_BIT_SHIFT = np.uint64(4)
+_WORD_SHIFT = np.uint64(6)
+_WORD_MASK = np.uint64(63)
 _ONE = np.uint64(1)
 _EMPTY = np.uint64(0)
-_MIN_SLOTS = 1 << 12
+
+Slots = npt.NDArray[np.uint64]
+"""Shape (n_slots, 2): key (0 = empty) and id; both in one cache line."""
 
 
-class Counts(NamedTuple):
-    """An open-addressing table from key to document frequency.
-
-    Attributes
-    ----------
-    keys : ndarray of uint64, shape (n_slots,)
-        0 = empty slot.
-    df : ndarray of int32, shape (n_slots,)
-        Number of rows that hold the key.
-    last_row : ndarray of int32, shape (n_slots,)
-        The row that counted last, so that a row counts once.
-    """
-
-    keys: npt.NDArray[np.uint64]
-    df: npt.NDArray[np.int32]
-    last_row: npt.NDArray[np.int32]
-
-
-class Lookup(NamedTuple):
-    """An open-addressing table from key to feature id.
-
-    Attributes
-    ----------
-    keys : ndarray of uint64, shape (n_slots,)
-        0 = empty slot.
-    ids : ndarray of int32, shape (n_slots,)
-        Feature id of the key.
-    """
-
-    keys: npt.NDArray[np.uint64]
-    ids: npt.NDArray[np.int32]
-
-
-def _slots_for(n: int) -> int:
+def _n_slots_for(n_keys: int) -> int:
     slots = _MIN_SLOTS
-    while n > _MAX_LOAD * slots:
+    while n_keys > _MAX_LOAD * slots:
         slots *= 2
     return slots
 
 
-def empty_counts(n: int = 0) -> Counts:
-    """Return a table with room for n keys."""
-    slots = _slots_for(n)
-    return Counts(
-        np.zeros(slots, np.uint64), np.zeros(slots, np.int32), np.full(slots, -1, np.int32)
-    )
+def _prefetch(words: Any, index: Any) -> None:
+    """Ask for the cache line of ``words[index]``, an array of 64-bit words; no more than a hint."""
+
+
+def _prefetch_code(context: Any, words: Any, index: Any) -> Any:
+    """Return the signature and the LLVM code of `_prefetch`."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        byte, flag = ir.PointerType(ir.IntType(8)), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        pointer = builder.bitcast(builder.gep(array.data, [args[1]]), byte)
+        builder.call(function, [pointer, *(ir.Constant(flag, n) for n in (1, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(words, index), generate
+
+
+if not config.DISABLE_JIT:
+    _prefetch = intrinsic(_prefetch_code)
 
 
 @jit()
-def _slot(key, keys):
+def _slot(key, slots):
     """Return the slot that holds the key, or the empty one where it belongs."""
-    mask = len(keys) - 1
-    slot = np.int64(key >> np.uint64(20)) & mask
-    while keys[slot] != _EMPTY and keys[slot] != key:
+    mask = len(slots) - 1
+    slot = np.int64(key >> _HOME_SHIFT) & mask
+    while slots[slot, 0] != _EMPTY and slots[slot, 0] != key:
         slot = (slot + 1) & mask
     return slot
 
 
 @jit()
-def _count(row_keys, indptr, first_row, part, n_parts, counts):
-    """Count one part of some rows' keys. Modified in place: counts. Returns how many were new."""
+def _note(row_keys, part, n_parts, seen, slots):
+    """Enter the keys that are met again. Modified in place: seen, slots. Returns how many are new.
+
+    seen holds a bit per key, in 64-bit words.
+    """
     n_new = 0
-    for r in range(len(indptr) - 1):
-        row = np.int32(first_row + r)
-        for k in range(indptr[r], indptr[r + 1]):
-            key = row_keys[k]
-            if ((key >> _PART_BIT) & np.uint64(n_parts - 1)) != np.uint64(part):
-                continue
-            slot = _slot(key, counts.keys)
-            if counts.keys[slot] == _EMPTY:
-                counts.keys[slot] = key
-                n_new += 1
-            if counts.last_row[slot] != row:
-                counts.last_row[slot] = row
-                counts.df[slot] += np.int32(1)
+    parts = np.uint64(n_parts - 1)
+    bits = np.uint64(len(seen) * 64 - 1)
+    for k in range(len(row_keys)):
+        if k + _AHEAD < len(row_keys):
+            coming = ((row_keys[k + _AHEAD] >> _BIT_SHIFT) & bits) >> _WORD_SHIFT
+            _prefetch(seen, np.int64(coming))
+        key = row_keys[k]
+        if ((key >> _PART_BIT) & parts) != np.uint64(part):
+            continue
+        bit = (key >> _BIT_SHIFT) & bits
+        word, flag = np.int64(bit >> _WORD_SHIFT), _ONE << (bit & _WORD_MASK)
+        if seen[word] & flag == _EMPTY:
+            seen[word] |= flag
+            continue
+        slot = _slot(key, slots)
+        if slots[slot, 0] == _EMPTY:
+            slots[slot, 0] = key
+            n_new += 1
     return n_new
 
 
 @jit()
-def _move(old, new):
-    """Insert old's keys into new. Modified in place: new."""
-    for i in range(len(old.keys)):
-        if old.keys[i] != _EMPTY:
-            slot = _slot(old.keys[i], new.keys)
-            new.keys[slot] = old.keys[i]
-            new.df[slot] = old.df[i]
-            new.last_row[slot] = old.last_row[i]
-
-
-class Counter:
-    """Counts document frequencies of one part of the keys, growing as it goes.
-
-    Parameters
-    ----------
-    part, n_parts : int
-        Only keys whose part bits equal part are counted, so that n_parts (a power of two)
-        counters can work at once without a lock.
-    """
-
-    def __init__(self, part: int = 0, n_parts: int = 1) -> None:
-        self.part, self.n_parts = part, n_parts
-        self.n_keys = 0
-        self.counts = empty_counts()
-
-    def add(
-        self, row_keys: npt.NDArray[np.uint64], indptr: npt.NDArray[np.int64], first_row: int
-    ) -> None:
-        """Count the keys of rows first_row, first_row + 1, ….
-
-        Parameters
-        ----------
-        row_keys : ndarray of uint64
-            Keys of all rows, repeats allowed.
-        indptr : ndarray of int64, shape (n + 1,)
-            Where each row's keys start.
-        first_row : int
-            Number of the first row; rows must not be added twice.
-        """
-        # The worst case, all of them new, bounds the load before the kernel starts.
-        incoming = int(indptr[-1] - indptr[0]) // self.n_parts + 64
-        incoming += incoming // 8 if self.n_parts > 1 else 0
-        needed = _slots_for(self.n_keys + incoming)
-        if needed > len(self.counts.keys):
-            grown = empty_counts(self.n_keys + incoming)
-            _move(self.counts, grown)
-            self.counts = grown
-        self.n_keys += _count(row_keys, indptr, first_row, self.part, self.n_parts, self.counts)
-
-    def frequent(self, min_df: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
-        """Return (keys, df) of the keys in at least min_df rows, in slot order."""
-        kept = np.flatnonzero(self.counts.df >= min_df)
-        return self.counts.keys[kept], self.counts.df[kept]
-
-
-@jit()
-def _fill(keys, lookup):
-    """Give key i the id i. Modified in place: lookup."""
+def _fill(keys, slots):
+    """Give key i the id i. Modified in place: slots."""
     for i in range(len(keys)):
-        slot = _slot(keys[i], lookup.keys)
-        lookup.keys[slot] = keys[i]
-        lookup.ids[slot] = i
+        slot = _slot(keys[i], slots)
+        slots[slot, 0] = keys[i]
+        slots[slot, 1] = np.uint64(i)
 
 
-def make_lookup(keys: npt.NDArray[np.uint64]) -> Lookup:
+def make_lookup(keys: npt.NDArray[np.uint64], n_slots: int = 0) -> Slots:
     """Return the table in which key i has id i.
 
     Parameters
     ----------
     keys : ndarray of uint64, shape (n_features,)
         Distinct keys.
+    n_slots : int
+        At least so many slots, a power of two.
+
+    Returns
+    -------
+    ndarray of uint64, shape (n_slots, 2)
+        Key (0 = empty) and id of each slot.
     """
-    slots = 2 * _slots_for(len(keys))  # looked up far more often than made: keep chains short
-    lookup = Lookup(np.zeros(slots, np.uint64), np.zeros(slots, np.int32))
-    _fill(keys, lookup)
-    return lookup
+    needed = 2 * _n_slots_for(len(keys))  # looked up often: keep probes short
+    slots = np.zeros((max(needed, n_slots), 2), np.uint64)
+    _fill(keys, slots)
+    return slots
+
+
+class RepeatedKeys:
+    """Collects the keys that are met at least twice.
+
+    Parameters
+    ----------
+    n_expected : int
+        About how many distinct keys there will be.
+    part, n_parts : int
+        Only keys whose part bits equal part are collected, so that n_parts (a power of two)
+        collectors can work at once without a lock.
+    """
+
+    def __init__(self, n_expected: int, part: int = 0, n_parts: int = 1) -> None:
+        self.part, self.n_parts = part, n_parts
+        n_bits = _MIN_BITS
+        while n_bits < min(_MAX_BITS, 16 * n_expected // n_parts):
+            n_bits *= 2
+        self._seen = np.zeros(n_bits // 64, np.uint64)
+        self._slots = make_lookup(np.zeros(0, np.uint64))
+        self._n_keys = 0
+
+    def add(self, row_keys: npt.NDArray[np.uint64]) -> None:
+        """Note some keys.
+
+        Parameters
+        ----------
+        row_keys : ndarray of uint64
+            Keys of some rows, repeats allowed.
+        """
+        # The worst case, all of them new, bounds the load before the kernel starts.
+        n_slots = _n_slots_for(self._n_keys + len(row_keys))
+        if n_slots > len(self._slots):
+            self._slots = make_lookup(self.keys(), 2 * n_slots)
+        self._n_keys += _note(row_keys, self.part, self.n_parts, self._seen, self._slots)
+
+    def keys(self) -> npt.NDArray[np.uint64]:
+        """Return the keys met at least twice (and a few more), in no particular order."""
+        keys: npt.NDArray[np.uint64] = self._slots[:, 0]
+        return np.compress(keys != _EMPTY, keys)
 
 
 @jit()
@@ -188,8 +184,8 @@ def find_rows(row_keys, indptr, lookup, out, out_indptr):
         Keys of all rows, repeats allowed.
     indptr : ndarray of int64, shape (n + 1,)
         Where each row's keys start.
-    lookup : Lookup
-        From key to id; unknown keys are dropped.
+    lookup : ndarray of uint64, shape (n_slots, 2)
+        `make_lookup`'s; unknown keys are dropped.
     out : ndarray of int32
         At least as long as row_keys.
     out_indptr : ndarray of int64, shape (n + 1,)
@@ -208,20 +204,24 @@ def find_rows(row_keys, indptr, lookup, out, out_indptr):
         size *= 2
     # A small set per row, emptied by its stamp: it stays in the nearest cache.
     member = np.empty(size, np.int32)
-    stamp = np.full(size, -1, np.int64)
+    stamp = np.zeros(size, np.int64)  # of row r: r + 1
     n = 0
+    mask, n_keys = len(lookup) - 1, indptr[len(indptr) - 1]
     out_indptr[0] = 0
     for r in range(len(indptr) - 1):
         for k in range(indptr[r], indptr[r + 1]):
-            slot = _slot(row_keys[k], lookup.keys)
-            if lookup.keys[slot] == _EMPTY:
+            if k + _AHEAD < n_keys:
+                home = np.int64(row_keys[k + _AHEAD] >> _HOME_SHIFT) & mask
+                _prefetch(lookup, 2 * home)
+            slot = _slot(row_keys[k], lookup)
+            if lookup[slot, 0] == _EMPTY:
                 continue
-            feature = lookup.ids[slot]
+            feature = np.int32(lookup[slot, 1])
             at = feature & (size - 1)
-            while stamp[at] == r and member[at] != feature:
+            while stamp[at] == r + 1 and member[at] != feature:
                 at = (at + 1) & (size - 1)
-            if stamp[at] != r:
-                stamp[at] = r
+            if stamp[at] != r + 1:
+                stamp[at] = r + 1
                 member[at] = feature
                 out[n] = feature
                 n += 1

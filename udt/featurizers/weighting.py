@@ -53,7 +53,9 @@ def class_information(indptr, indices, y, n_features, prior):
     for f in range(n_features):
         start[f + 1] = start[f] + df[f]
     classes = np.empty(start[n_features], np.int32)
-    at = start[:-1].copy()
+    at = np.empty(n_features, np.int64)
+    for f in range(n_features):
+        at[f] = start[f]
     for row in range(len(y)):
         if y[row] >= 0:
             for k in range(indptr[row], indptr[row + 1]):
@@ -119,7 +121,8 @@ def weigh_rows(rows, new_ids, weights, groups, shares):
     for g in range(len(shares)):
         whole += shares[g]
     for row in range(n_rows):
-        squares[:] = 0
+        for g in range(len(shares)):
+            squares[g] = 0
         at = indptr[row]
         for k in range(rows.indptr[row], rows.indptr[row + 1]):
             f = new_ids[rows.indices[k]]

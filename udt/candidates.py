@@ -1,0 +1,163 @@
+"""What may win the race: facts about the table, and the candidates that they suggest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from udt.featurizers.schema import Schema
+from udt.settings import FeaturizerSettings, NetworkSettings, TrainSettings
+from udt.table import Table
+
+RACE_ROWS = 20_000
+"""Larger tables race on a random sample of at most so many rows."""
+
+_RACE_BYTES = 16_000_000
+_MIN_RACE_ROWS = 5_000
+_MANY_CLASSES = 20
+_SHORT_TEXT_BYTES = 400
+_WORDS_12 = ("word 1", "word 2")
+_WORDS_123 = (*_WORDS_12, "word 3")
+_CHARS_35 = ("char 3", "char 4", "char 5")
+_CHARS_25 = ("char 2", *_CHARS_35)
+_SHARES = {"phrases first": (0.2, 0.5, 0.3), "words first": (0.6, 0.2, 0.2)}
+"""Shares of words, phrases and characters in a row's squared norm, other than the default."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known before the first trial.
+
+    Attributes
+    ----------
+    n_rows, n_classes, n_text_columns : int
+        Sizes.
+    text_bytes_per_row : float
+        Mean UTF-8 bytes of all text columns together.
+    ascii_share : float
+        Share of ASCII bytes in a sample of the text.
+    """
+
+    n_rows: int
+    n_classes: int
+    n_text_columns: int
+    text_bytes_per_row: float
+    ascii_share: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pipeline that may win."""
+
+    name: str
+    features: FeaturizerSettings
+    shape: NetworkSettings
+    training: TrainSettings
+
+
+def gather_facts(table: Table, schema: Schema, n_classes: int) -> Facts:
+    """Look at the table once."""
+    texts = [table.column(c.name) for c in schema.used() if c.kind == "text"]
+    n_bytes = n_ascii = n_sampled = 0
+    for column in texts:
+        column = column.cast(pa.large_string())
+        n_bytes += int(pc.sum(pc.binary_length(column)).as_py() or 0)
+        sample = "".join(v for v in column.slice(0, 500).to_pylist() if v).encode()[:100_000]
+        n_sampled += len(sample)
+        n_ascii += sum(b < 128 for b in sample)
+    return Facts(
+        table.n_rows, n_classes, len(texts), n_bytes / table.n_rows, n_ascii / max(1, n_sampled)
+    )
+
+
+def race_rows(facts: Facts) -> int:
+    """Return how many rows race: all of a small table, and fewer the longer their texts."""
+    fitting = int(_RACE_BYTES / max(1.0, facts.text_bytes_per_row))
+    return min(facts.n_rows, RACE_ROWS, max(_MIN_RACE_ROWS, fitting))
+
+
+def epochs(n_rows: int, n_classes: int) -> int:
+    """Fewer passes over more rows; more for many classes, whose weights each see few of them."""
+    n = next(e for rows, e in ((60_000, 10), (200_000, 8), (np.inf, 5)) if n_rows <= rows)
+    return n * 2 if n_classes > _MANY_CLASSES and n_rows <= RACE_ROWS else n
+
+
+def first_candidates(facts: Facts, width: int | None) -> list[Candidate]:
+    """Return candidates that differ in their kinds of n-grams; the first is the best guess."""
+    chars = _CHARS_35 if facts.ascii_share > 0.8 else _CHARS_25
+    if facts.n_text_columns == 0:
+        kinds: dict[str, tuple[str, ...]] = {"columns": _WORDS_12}
+    elif facts.text_bytes_per_row <= _SHORT_TEXT_BYTES:
+        kinds = {
+            "words 1–3 + characters": _WORDS_123 + chars,
+            "words 1–2 + characters": _WORDS_12 + chars,
+            "words 1–3": _WORDS_123,
+        }
+    else:
+        kinds = {"words 1–3": _WORDS_123, "words 1–2": _WORDS_12}
+    shape = NetworkSettings(width=64 if width is None else width)
+    training = TrainSettings(epochs=epochs(facts.n_rows, facts.n_classes))
+    return [
+        Candidate(name, FeaturizerSettings(kinds=k), shape, training) for name, k in kinds.items()
+    ]
+
+
+def variations(
+    base: Candidate, facts: Facts, *, is_capped: bool, is_deep: bool, is_sample: bool
+) -> list[Candidate]:
+    """Return candidates that each change one thing of the best one.
+
+    Parameters
+    ----------
+    base : Candidate
+        The best so far.
+    facts : Facts
+        Of the table.
+    is_capped : bool
+        Whether more features are there than it keeps.
+    is_deep : bool
+        Whether the deep path had a share, and its width is not set by the user.
+    is_sample : bool
+        Whether there are more rows than these: what more rows can carry, more features or a wider
+        network, cannot be seen on fewer.
+    """
+    features, training = base.features, base.training
+    changed: dict[str, dict[str, Any]] = {
+        "dropout 0.3": {"training": replace(training, dropout=0.3)}
+    }
+    if facts.n_text_columns:
+        for name, shares in _SHARES.items():
+            word, phrase, char = shares
+            shared = replace(features, word_share=word, phrase_share=phrase, char_share=char)
+            changed[name] = {"features": shared}
+    if is_capped and not is_sample:
+        more = replace(features, max_features=3 * features.max_features)
+        changed[f"{more.max_features:,} features"] = {"features": more}
+    if is_deep and not is_sample:
+        wider = replace(base.shape, width=2 * base.shape.width)
+        changed[f"width {wider.width}"] = {"shape": wider}
+    return [replace(base, name=f"{base.name}, {name}", **c) for name, c in changed.items()]
+
+
+def combine(base: Candidate, better: Sequence[Candidate]) -> Candidate:
+    """Return the base with every change that helped, best change first where two disagree."""
+    parts: dict[str, dict[str, Any]] = {"features": {}, "shape": {}, "training": {}}
+    names = []
+    for candidate in better:
+        names.append(candidate.name.removeprefix(f"{base.name}, "))
+        for part, changes in parts.items():
+            new, old = asdict(getattr(candidate, part)), asdict(getattr(base, part))
+            changed = {k: v for k, v in new.items() if v != old[k]}
+            if not changed.keys() & changes.keys():
+                changes.update(changed)
+    return Candidate(
+        ", ".join([base.name, *names]),
+        replace(base.features, **parts["features"]),
+        replace(base.shape, **parts["shape"]),
+        replace(base.training, **parts["training"]),
+    )
