@@ -24,6 +24,7 @@ from udt import model_file
 from udt.errors import (
     CorruptModel,
     ModelFileError,
+    ModelWriteError,
     NewerVersion,
     NotAModel,
     SettingsError,
@@ -31,7 +32,6 @@ from udt.errors import (
 )
 from udt.model_file import (
     ModelContent,
-    ModelWriteError,
     check_writable,
     content_sha256,
     read_model,

@@ -232,7 +232,7 @@ def learn(task: Task) -> Learned:
         held = np.arange(task.n_train, n)
         if len(held) == 0:
             held = np.sort(rng.choice(n, _holdout_rows(n, _FINAL_SHARE), replace=False))
-    encoder, trained, rows = finish(task, best, held)
+    encoder, trained, rows = finish(task, facts, best, held)
     mix = trained.mix or best.mix
     network = slim(trained.network, mix)
     if held is None or rows is None:
@@ -301,8 +301,8 @@ class Arena:
         seen[split.train] = self.y[split.train]
         _, rows = self.pool.select(seen, self.n_classes, candidate.features)
         trained = train(
-            take_rows(rows, split.train), self.y[split.train], self.n_classes,
-            candidate.shape, candidate.training, seed=self.seed + i,
+            rows, self.y, self.n_classes, candidate.shape, candidate.training,
+            which=split.train, seed=self.seed + i,
         )  # fmt: skip
         z_wide, z_deep = logits(trained.network, take_rows(rows, split.holdout))
         return z_wide, z_deep, rows.n_features, time.perf_counter() - started
@@ -400,7 +400,9 @@ def _choices(
 # -- the winner --------------------------------------------------------------------------------
 
 
-def finish(task: Task, best: Trial, held: Rows | None) -> tuple[RowEncoder, Trained, CSR | None]:
+def finish(
+    task: Task, facts: Facts, best: Trial, held: Rows | None
+) -> tuple[RowEncoder, Trained, CSR | None]:
     """Train the winner on all rows but those held out; return the held-out ones encoded.
 
     More rows carry more features: their number grows with the rows, and a little less.
@@ -414,16 +416,14 @@ def finish(task: Task, best: Trial, held: Rows | None) -> tuple[RowEncoder, Trai
     if held is not None:
         seen[held] = -1
     encoder, rows = FeaturePool(task.table, task.schema, features, task.n_threads).select(
-        seen, task.n_classes, features
+        seen, task.n_classes, features, task.n_threads
     )
     shape, holdout = candidate.shape, None
-    training = replace(candidate.training, epochs=epochs(task.table.n_rows, task.n_classes))
     if held is not None:
-        kept = np.flatnonzero(seen >= 0)
         holdout = Holdout(take_rows(rows, held), task.y[held])
-        rows, seen = take_rows(rows, kept), seen[kept]
     elif best.mix.deep_share == 0:
         shape = replace(shape, width=0)
+    training = replace(candidate.training, epochs=epochs(facts, int((seen >= 0).sum())))
 
     def on_epoch(entry: dict[str, Any]) -> bool:
         accuracy = entry.get("holdout_accuracy")
@@ -432,7 +432,8 @@ def finish(task: Task, best: Trial, held: Rows | None) -> tuple[RowEncoder, Trai
         return task.budget.allows(1.5 * entry["seconds"] / entry["epoch"])
 
     trained = train(
-        rows, seen, task.n_classes, shape, training, holdout=holdout,
-        n_threads=task.n_train_threads, seed=task.seed, on_epoch=on_epoch,
+        rows, task.y, task.n_classes, shape, training,
+        which=np.flatnonzero(seen >= 0), holdout=holdout, n_threads=task.n_train_threads,
+        seed=task.seed, on_epoch=on_epoch,
     )  # fmt: skip
     return encoder, trained, None if holdout is None else holdout.rows

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,9 +16,11 @@ from udt.table import Table
 RACE_ROWS = 20_000
 """Larger tables race on a random sample of at most so many rows."""
 
-_RACE_BYTES = 16_000_000
-_MIN_RACE_ROWS = 5_000
+_RACE_BYTES = 8_000_000
+_MIN_RACE_ROWS = 12_000
 _MANY_CLASSES = 20
+_MANY_ROWS = 200_000
+_MUCH_TEXT_BYTES = 40_000_000
 _SHORT_TEXT_BYTES = 400
 _WORDS_12 = ("word 1", "word 2")
 _WORDS_123 = (*_WORDS_12, "word 3")
@@ -81,10 +82,11 @@ def race_rows(facts: Facts) -> int:
     return min(facts.n_rows, RACE_ROWS, max(_MIN_RACE_ROWS, fitting))
 
 
-def epochs(n_rows: int, n_classes: int) -> int:
-    """Fewer passes over more rows; more for many classes, whose weights each see few of them."""
-    n = next(e for rows, e in ((60_000, 10), (200_000, 8), (np.inf, 5)) if n_rows <= rows)
-    return n * 2 if n_classes > _MANY_CLASSES and n_rows <= RACE_ROWS else n
+def epochs(facts: Facts, n_rows: int) -> int:
+    """Return the passes over n_rows of the table: fewer over much text, more for many classes."""
+    if n_rows > _MANY_ROWS or n_rows * facts.text_bytes_per_row > _MUCH_TEXT_BYTES:
+        return 4
+    return 20 if facts.n_classes > _MANY_CLASSES and n_rows <= RACE_ROWS else 10
 
 
 def first_candidates(facts: Facts, width: int | None) -> list[Candidate]:
@@ -101,7 +103,7 @@ def first_candidates(facts: Facts, width: int | None) -> list[Candidate]:
     else:
         kinds = {"words 1–3": _WORDS_123, "words 1–2": _WORDS_12}
     shape = NetworkSettings(width=64 if width is None else width)
-    training = TrainSettings(epochs=epochs(facts.n_rows, facts.n_classes))
+    training = TrainSettings(epochs=epochs(facts, race_rows(facts)))
     return [
         Candidate(name, FeaturizerSettings(kinds=k), shape, training) for name, k in kinds.items()
     ]

@@ -13,6 +13,7 @@
     │   ├── NotAModel
     │   ├── NewerVersion
     │   └── CorruptModel
+    ├── ModelWriteError (OSError)     the model cannot be written where it should go
     └── DivergedError                 training lost its numbers and could not recover
 
 Every message says what is wrong (with the value), what was expected, and what to do next.
@@ -79,6 +80,10 @@ class NewerVersion(ModelFileError):
 
 class CorruptModel(ModelFileError):
     """The file is a udt model, but truncated or altered."""
+
+
+class ModelWriteError(UDTError, OSError):
+    """The model cannot be written where it should go: no permission, no space."""
 
 
 class DivergedError(UDTError):

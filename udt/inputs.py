@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from sklearn.utils.validation import check_array
 
@@ -20,14 +19,6 @@ from udt.featurizers.infer import infer_schema
 from udt.featurizers.schema import Schema
 from udt.params import KindOf
 from udt.table import BadRows, Table, as_table
-
-_TABLE_PATH = re.compile(
-    r"hf:\S+|.+\.(csv|tsv|jsonl?|ndjson|parquet|arrow|feather)(\.(gz|zst))?", re.IGNORECASE
-)
-_MAX_PATH_CHARS = 4096
-_ARRAYS, _TEXTS, _TABLES = "arrays", "texts", "tables"
-_FRAMES = ("pandas", "polars", "pyarrow", "datasets", "udt")
-
 
 @dataclass(frozen=True)
 class Labelled:
@@ -50,13 +41,13 @@ class Labelled:
     table: Table
     labels: pa.Array
     target: str
-    form: str = _TABLES
-    n_unlabelled: int = field(default=0)
+    form: str = forms.TABLE
+    n_unlabelled: int = 0
 
     @property
     def is_array(self) -> bool:
         """Whether the rows came without names of columns."""
-        return self.form == _ARRAYS
+        return self.form == forms.ARRAY
 
 
 # -- rows with labels --------------------------------------------------------------------------
@@ -85,51 +76,87 @@ def read_training(X: Any, y: Any, target: str | None, bad_rows: BadRows) -> Labe
     SettingsError
         Neither y nor a target.
     """
-    form = _form(X)
-    if y is None and target is None:
-        raise SettingsError(_no_target(X, form))
-    table = _read_array(X) if form == _ARRAYS else as_table(X, bad_rows=bad_rows)
+    form = forms.form_of(X)
+    if y is None and target is not None and form != forms.ARRAY:
+        return read_labelled(X, target, bad_rows)
     if y is None:
-        return read_labelled(table, target or "", bad_rows)
+        raise SettingsError(_no_target(form))
+    table = forms.read(X, form, bad_rows)
     column = labels.from_y(y)
     _check_lengths(table, column)
     name = str(target if target is not None else getattr(y, "name", None) or "y")
-    if form != _ARRAYS and name in table.names:
+    if form != forms.ARRAY and name in table.names:
         table = _without(table, name)  # y is the frame's own column: nothing to learn from
     return _drop_unlabelled(Labelled(table, column, name, form))
 
 
-def read_labelled(X: Any, target: str, bad_rows: BadRows, *, what: str = "") -> Labelled:
+def read_labelled(X: Any, target: str, bad_rows: BadRows) -> Labelled:
     """Return a table's rows that have a label in its target column.
 
     Raises
     ------
     TargetNotFound
         The table has no such column.
-    DataError
-        It has no other column, or, with ``what`` it is for, no label.
+    EmptyTable
+        It has no other column.
     """
-    table = as_table(X, bad_rows=bad_rows)
+    table, column = _split(as_table(X, bad_rows=bad_rows), target)
+    return _drop_unlabelled(Labelled(table, column, target))
+
+
+def read_measured(
+    X: Any, y: Any, target: str, schema: Schema, bad_rows: BadRows, *, has_names: bool
+) -> tuple[Table, pa.Array]:
+    """Return rows to measure a model on, and their labels, some of which may be null.
+
+    Parameters
+    ----------
+    X, y : object
+        Rows, and their labels unless they are in X's target column.
+    target : str
+        Name of the target column.
+    schema, bad_rows, has_names
+        As in `read_rows`.
+
+    Raises
+    ------
+    DataError
+        As in `read_labelled` and `read_rows`; lengths that differ; no label at all.
+    """
+    if y is None:
+        table, column = _split(as_table(X, bad_rows=bad_rows), target)
+        check_columns(table, schema)
+    else:
+        table = read_rows(X, schema, bad_rows, has_names=has_names)
+        column = labels.from_y(y)
+        _check_lengths(table, column)
+    check_labelled(column, target, table.source)
+    return table, column
+
+
+def check_labelled(column: pa.Array, target: str, source: str) -> None:
+    """Raise EmptyTable if all labels are missing."""
+    if column.null_count == len(column):
+        raise EmptyTable(
+            f"Target column '{target}' of {source} has no value in any row. "
+            "Expected labels to measure on."
+        )
+
+
+def _split(table: Table, target: str) -> tuple[Table, pa.Array]:
+    """Return the columns to learn from, and the labels."""
     if target not in table.names:
-        hint = did_you_mean(target, table.names)
-        if not hint:
-            same = [n for n in table.names if n.casefold() == target.casefold()]
-            hint = f" Did you mean '{same[0]}'?" if same else ""
+        same = [n for n in table.names if n.casefold() == target.casefold()]
+        hint = f" Did you mean '{same[0]}'?" if same else did_you_mean(target, table.names)
         raise TargetNotFound(
             f"Target column '{target}' is not in {table.source}. "
-            f"Its columns are: {', '.join(table.names)}.{hint}"
+            f"Its columns are: {_some(table.names)}.{hint}"
         )
-    column = labels.from_column(table.column(target))
-    if what and column.null_count == len(column):
-        raise EmptyTable(
-            f"Target column '{target}' of {table.source} has no value in any row. "
-            f"Expected labels to {what} on."
-        )
-    return _drop_unlabelled(Labelled(_without(table, target), column, target))
+    return _without(table, target), labels.from_column(table.column(target))
 
 
-def _no_target(X: Any, form: str) -> str:
-    if form != _TABLES:
+def _no_target(form: str) -> str:
+    if form == forms.ARRAY:
         return (
             "This UDT estimator requires y to be passed, but the target y is None. "
             "Pass one label for each row: fit(X, y)."
@@ -191,13 +218,7 @@ def _concat(own: pa.Array, new: pa.Array) -> pa.Array:
 # -- rows to predict ---------------------------------------------------------------------------
 
 
-def read_rows(
-    X: Any,
-    schema: Schema,
-    names: npt.NDArray[Any] | None,
-    bad_rows: BadRows,
-    check_array_width: Any = None,
-) -> Table:
+def read_rows(X: Any, schema: Schema, bad_rows: BadRows, *, has_names: bool) -> Table:
     """Return rows to predict: a table with (some of) the columns that the model was trained on.
 
     A string is one text, unless it looks like the path of a table. Missing columns are warned of
@@ -209,39 +230,52 @@ def read_rows(
         Rows.
     schema : Schema
         The model's columns.
-    names : ndarray of str or None
-        The same names, unless the model was trained on an array.
     bad_rows : {"refuse", "skip"}
         For files.
-    check_array_width : callable
-        scikit-learn's check of an array's width and names, called with the array.
+    has_names : bool
+        Whether the model was trained on columns with names, not on an array.
 
     Raises
     ------
     DataError
-        None of the model's columns is there.
+        None of the model's columns is there, or an array has not as many.
     """
-    form = _form(X)
-    if form == _ARRAYS:
-        check_array_width(X)
-        table = _read_array(X)
-        return _rename(table, [c.name for c in schema.columns])
-    if isinstance(X, str) and not _is_path(X):
-        X, form = [X], _TEXTS
+    form = forms.form_of(X)
+    if isinstance(X, str) and not forms.is_path(X):
+        X, form = [X], forms.TEXTS
+    if form == forms.ARRAY:
+        return _by_position(_read_array(X), schema, warn=has_names)
+    if form == forms.TEXTS:
+        table = _read_texts(X)
+        is_known = any(c.name == table.names[0] for c in schema.columns)
+        return table if is_known else _rename(table, [_text_column(schema)])
     table = as_table(X, bad_rows=bad_rows)
-    if form == _TEXTS and table.names[0] not in {c.name for c in schema.columns}:
-        return _rename(table, [_text_column(schema)])
-    if names is None and len(table.names) == len(schema.columns):
-        return _rename(table, [c.name for c in schema.columns])  # by position, as it was trained
-    _check_columns(table, schema)
+    if not has_names and not any(c.name in table for c in schema.columns):
+        return _by_position(table, schema, warn=True)
+    check_columns(table, schema)
     return table
 
 
-def _is_path(text: str) -> bool:
-    """Whether a string names a table rather than being a text to classify."""
-    if len(text) > _MAX_PATH_CHARS or not _TABLE_PATH.fullmatch(text):
-        return False
-    return " " not in text or Path(text).is_file()
+def _by_position(table: Table, schema: Schema, *, warn: bool) -> Table:
+    """Take the columns in the order in which the model was trained on them."""
+    names = [c.name for c in schema.columns]
+    if len(table.names) != len(names):
+        raise DataError(
+            f"X has {len(table.names)} features, but UDT is expecting {len(names)} features as "
+            f"input: {_some(names)}. Pass the columns that the model was trained on."
+        )
+    if warn:
+        warnings.warn(
+            "Only one of the tables to train on and to predict has names of columns; the columns "
+            f"are taken in the order {_some(names)}.",
+            UserWarning,
+            stacklevel=5,  # who called predict
+        )
+    return _rename(table, names)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
 
 
 def _text_column(schema: Schema) -> str:
@@ -261,7 +295,8 @@ def _rename(table: Table, names: Sequence[str]) -> Table:
     return Table(columns, table.n_rows, table.source, table.n_skipped)
 
 
-def _check_columns(table: Table, schema: Schema) -> None:
+def check_columns(table: Table, schema: Schema) -> None:
+    """Warn of columns that the table lacks; raise DataError if it has none of them."""
     used = schema.used()
     missing = [c.name for c in used if c.name not in table]
     if not missing:
@@ -279,41 +314,6 @@ def _check_columns(table: Table, schema: Schema) -> None:
     )
 
 
-# -- forms -------------------------------------------------------------------------------------
-
-
-def _form(X: Any) -> str:
-    """Say whether X is an array without names of columns, bare texts, or a table."""
-    if isinstance(X, list | tuple):
-        first = next((v for v in X if not _is_missing(v)), "")
-        if isinstance(first, str):
-            return _TEXTS
-        return _TABLES if isinstance(first, Mapping) else _ARRAYS
-    if isinstance(X, np.ndarray):
-        is_texts = X.ndim == 1 and X.dtype.kind in "OUST" and _form(X[:100].tolist()) == _TEXTS
-        return _TEXTS if is_texts else _ARRAYS
-    family = type(X).__module__.split(".")[0]
-    if family in _FRAMES:
-        return _TEXTS if getattr(X, "ndim", 2) == 1 or type(X).__name__ == "Series" else _TABLES
-    return _ARRAYS if hasattr(X, "toarray") or hasattr(X, "__array__") else _TABLES
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and value != value)
-
-
-def _read_array(X: Any) -> Table:
-    """Return an array's columns, called x0, x1, …, checked as scikit-learn does."""
-    if isinstance(X, list | tuple):
-        X = as_table(X) if all(isinstance(row, list | tuple) for row in X) else X
-        if isinstance(X, Table):
-            return X  # each cell of its own type, where NumPy would make all of them text
-    checked = check_array(X, dtype=None, ensure_all_finite=False, estimator="UDT")
-    if checked.dtype.kind == "c":
-        raise DataError("Complex data not supported. Expected real numbers or text.")
-    return as_table(np.asarray(checked))
-
-
 # -- kinds of columns --------------------------------------------------------------------------
 
 
@@ -327,8 +327,6 @@ def infer(rows: Labelled, kinds: KindOf) -> Schema:
     ------
     SettingsError
         The user set the kind of an unknown column, or of the target.
-    EmptyTable
-        No column can be learned from.
     """
     if rows.target in kinds:
         raise SettingsError(
@@ -336,27 +334,42 @@ def infer(rows: Labelled, kinds: KindOf) -> Schema:
             "Expected one of the other columns; leave the setting out."
         )
     columns = {name: rows.table.column(name) for name in rows.table.names}
-    schema = infer_schema(columns, overrides={**_by_form(rows.form, columns), **kinds})
-    if all(columns[c.name].null_count == rows.table.n_rows for c in schema.used()):
-        raise EmptyTable(_nothing_to_learn(schema))
-    return schema
+    by_form = _byforms.form_of(rows.form, columns)
+    schema = infer_schema(columns, overrides={**by_form, **kinds})
+    reason = f"passed as {rows.form}"
+    return Schema(
+        tuple(
+            replace(c, reason=reason) if c.name in by_form and c.name not in kinds else c
+            for c in schema.columns
+        )
+    )
 
 
-def _by_form(form: str, columns: Mapping[str, pa.Array]) -> KindOf:
+def _byforms.form_of(form: str, columns: Mapping[str, pa.Array]) -> KindOf:
     """Return the kinds that follow from the form alone; columns of one value are left out."""
     kinds: KindOf = {}
     for name, column in columns.items():
         is_number = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
-        if form == _ARRAYS and is_number:
+        if form == forms.ARRAY and is_number:
             kinds[name] = ("numeric", {})
-        elif form == _TEXTS and len(column.unique()) > 1:
+        is_text = pa.types.is_large_string(column.type) and len(column.unique()) > 1
+        if form == forms.TEXTS and is_text:
             kinds[name] = ("text", {})
     return kinds
 
 
-def _nothing_to_learn(schema: Schema) -> str:
+def check_usable(table: Table, schema: Schema) -> None:
+    """Refuse a table of which no column can be learned from.
+
+    Raises
+    ------
+    EmptyTable
+        All columns are constant, identifiers, ignored or without a value.
+    """
+    if any(table.column(c.name).null_count < table.n_rows for c in schema.used()):
+        return
     why = "; ".join(f"'{c.name}' is {c.kind} ({c.reason})" for c in schema.columns[:5])
-    return (
+    raise EmptyTable(
         f"No column can be learned from: {why}. Expected at least one column with text or values "
         "that vary; set a column's kind yourself, e.g. as text, if one was misjudged."
     )

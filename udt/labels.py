@@ -89,7 +89,9 @@ def _check_one_type(array: npt.NDArray[Any]) -> None:
 
 def _family(value: Any) -> str:
     """Return what kind of label a value is: "" if it is missing, its type's name if it is none."""
-    if value is None or value != value or type(value).__name__ in ("NAType", "NaTType"):
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return ""
+    if isinstance(value, float | np.floating) and np.isnan(value):
         return ""
     if isinstance(value, str | bytes):
         return "text"
@@ -210,6 +212,8 @@ def encode(column: pa.Array, classes: npt.NDArray[Any]) -> npt.NDArray[np.int32]
     [1, 0, -1]
     """
     known = pa.array(classes.tolist())
+    if pa.types.is_string(known.type):
+        known = known.cast(pa.large_string())  # as columns have it
     if known.type != column.type:
         lower = pa.types.is_boolean(known.type) or pa.types.is_boolean(column.type)
         known, column = _as_text(known, lower=lower), _as_text(column, lower=lower)

@@ -40,10 +40,10 @@ from udt import __version__
 from udt.errors import (
     CorruptModel,
     ModelFileError,
+    ModelWriteError,
     NewerVersion,
     NotAModel,
     SettingsError,
-    UDTError,
     did_you_mean,
 )
 
@@ -54,10 +54,6 @@ FORMAT_VERSION = 1
 _FIELDS = struct.Struct("<8sI36sQQQI")
 _CRC = struct.Struct("<I")
 _PREAMBLE_BYTES = _FIELDS.size + _CRC.size
-
-
-class ModelWriteError(UDTError, OSError):
-    """The model cannot be written where it should go: no permission, no space."""
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def check_params(given: Mapping[str, Any]) -> Params:
         A value cannot be used.
     """
     width = given["width"]
-    if width is not None and (not _is_int(width) or width < 0):
+    if width is not None and (not is_int(width) or width < 0):
         raise _refuse("width", "a whole number from 0 up, or None", width)
     for name in ("instance", "region", "country"):
         if not isinstance(given[name], str | None):
@@ -102,7 +102,8 @@ def _refuse(name: str, expected: str, value: object) -> SettingsError:
     )
 
 
-def _is_int(value: object) -> bool:
+def is_int(value: object) -> bool:
+    """Whether a value is a whole number, of Python or NumPy; True and False are none."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
@@ -110,7 +111,7 @@ def _check_target(target: object) -> str | None:
     """Return the target's name; frames may name their columns by numbers."""
     if target is None or isinstance(target, str):
         return target
-    if _is_int(target):
+    if is_int(target):
         return str(target)
     raise _refuse("target", "a column's name, or None", target)
 
@@ -125,7 +126,7 @@ def check_bad_rows(value: object) -> BadRows:
     """
     if value not in ("refuse", "skip"):
         raise _refuse("bad_rows", "'refuse' or 'skip'", value)
-    return cast(BadRows, value)
+    return value
 
 
 def _draw_seed(state: object) -> int:
@@ -134,7 +135,7 @@ def _draw_seed(state: object) -> int:
         return int(np.random.default_rng().integers(_MAX_SEED))
     if isinstance(state, np.random.RandomState):
         return int(state.randint(_MAX_SEED, dtype=np.uint32))
-    if not _is_int(state):
+    if not is_int(state):
         raise _refuse("random_state", "a whole number, a RandomState or None", state)
     seed = int(cast(int, state))
     if not 0 <= seed <= _MAX_SEED:
@@ -178,7 +179,7 @@ def usable_threads(n_threads: int | None) -> int:
     if n_threads is None:
         affinity = getattr(os, "sched_getaffinity", None)  # not on macOS, nor on Windows
         return len(affinity(0)) if affinity else os.cpu_count() or 1
-    if not _is_int(n_threads) or n_threads < 1:
+    if not is_int(n_threads) or n_threads < 1:
         raise _refuse("n_threads", "a whole number from 1 up, or None", n_threads)
     return int(n_threads)
 
@@ -224,13 +225,13 @@ def _names(parameter: str, value: Any) -> Iterator[tuple[str, str]]:
                 raise _refuse(parameter, expected, value)
             yield from ((str(name), separator or "") for name, separator in value.items())
             return
-    names = [value] if isinstance(value, str) or _is_int(value) else value
+    names = [value] if isinstance(value, str) or is_int(value) else value
     if names is None:
         return
     if isinstance(names, Mapping) or not hasattr(names, "__iter__"):
         raise _refuse(parameter, expected, value)
     for name in names:
-        if not (isinstance(name, str) or _is_int(name)):
+        if not (isinstance(name, str) or is_int(name)):
             raise _refuse(parameter, expected, value)
         yield str(name), ""
 

@@ -1,0 +1,1 @@
+"""The sparse wide network: CSR rows and class indices in, probabilities out."""

@@ -40,7 +40,7 @@ def _keep_features(rows, row, keep, scratch):
         kept_norm += v * v
         n += 1
     scratch.rng[0] = state
-    if n > 0 and kept_norm < norm:
+    if ZERO < kept_norm < norm:  # tiny values may square to 0
         scale = np.sqrt(norm / kept_norm)
         for k in range(n):
             scratch.values[k] *= scale
@@ -207,18 +207,6 @@ def train_rows(network, scratch, rows, targets, order, start, stop, step):
 
 
 @jit(fastmath=FLAGS)
-def _logits(network, scratch, rows, row, wide, deep):
-    """Fill z_wide and z_deep, each if wanted, for one row. Modified in place: scratch."""
-    first, last = rows.indptr[row], rows.indptr[row + 1]
-    n = last - first
-    ids, values = rows.indices[first:last], rows.values[first:last]
-    if wide:
-        _sum_rows(network.w_wide, network.b_wide, ids, values, n, scratch.z_wide)
-    if deep:
-        _forward_deep(network, scratch, ids, values, n)
-
-
-@jit(fastmath=FLAGS)
 def logit_rows(network, scratch, rows, start, stop, z_wide, z_deep):
     """Write both paths' logits of rows start … stop − 1. Modified in place: z_wide, z_deep.
 
@@ -229,47 +217,16 @@ def logit_rows(network, scratch, rows, start, stop, z_wide, z_deep):
     start, stop : int
         Rows.
     z_wide, z_deep : ndarray of float32, shape (n_rows, n_classes)
-        Logits; z_deep stays as it is if the network has no deep path.
+        Logits; that of a path that the network lacks stays as it is.
     """
-    deep = len(network.b_hidden) > 0
+    wide, deep = len(network.w_wide) > 0, len(network.b_hidden) > 0
     for row in range(start, stop):
-        _logits(network, scratch, rows, row, True, deep)
-        for c in range(len(network.b_wide)):
-            z_wide[row, c] = scratch.z_wide[c]
-            if deep:
-                z_deep[row, c] = scratch.z_deep[c]
-
-
-@jit(fastmath=FLAGS)
-def predict_rows(network, scratch, rows, start, stop, mix, probas):
-    """Write the mixed probabilities of rows start … stop − 1. Modified in place: probas.
-
-    Parameters
-    ----------
-    network, scratch, rows, start, stop
-        As in `logit_rows`.
-    mix : Mix
-        Share of the deep path and both temperatures; a path without a share is not computed.
-    probas : ndarray of float32, shape (n_rows, n_classes)
-        Probabilities.
-    """
-    wide, deep = mix.deep_share < ONE, mix.deep_share > ZERO
-    for row in range(start, stop):
-        _logits(network, scratch, rows, row, wide, deep)
-        out = probas[row]
-        for c in range(len(out)):
-            out[c] = ZERO
+        first, last = rows.indptr[row], rows.indptr[row + 1]
+        n = last - first
+        ids, values = rows.indices[first:last], rows.values[first:last]
         if wide:
-            _add_softmax(scratch.z_wide, mix.t_wide, ONE - mix.deep_share, out)
+            _sum_rows(network.w_wide, network.b_wide, ids, values, n, z_wide[row])
         if deep:
-            _add_softmax(scratch.z_deep, mix.t_deep, mix.deep_share, out)
-
-
-@jit(fastmath=FLAGS)
-def _add_softmax(z, temperature, share, out):
-    """Add share · softmax(z / temperature) to out. Modified in place: z, out."""
-    for c in range(len(z)):
-        z[c] /= temperature
-    _softmax(z)
-    for c in range(len(z)):
-        out[c] += share * z[c]
+            _forward_deep(network, scratch, ids, values, n)
+            for c in range(len(scratch.z_deep)):
+                z_deep[row, c] = scratch.z_deep[c]

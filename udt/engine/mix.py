@@ -10,7 +10,7 @@ import numpy.typing as npt
 F32 = npt.NDArray[np.float32]
 
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-_MIN_T, _MAX_T = 0.1, 20.0
+_MIN_T, _MAX_T = 0.25, 20.0
 _GOLDEN = (5**0.5 - 1) / 2
 _TINY = 1e-9
 
@@ -93,9 +93,17 @@ def fit_mix(z_wide: F32, z_deep: F32, y: npt.NDArray[np.int32]) -> Mix:
 
 
 def mix_probas(z_wide: F32, z_deep: F32, mix: Mix) -> F32:
-    """Return the mixed probabilities, shape (n_rows, n_classes)."""
-    wide = (1 - mix.deep_share) * softmax(z_wide, float(mix.t_wide))
-    return np.asarray(wide + mix.deep_share * softmax(z_deep, float(mix.t_deep)), np.float32)
+    """Return the mixed probabilities, shape (n_rows, n_classes).
+
+    The logits of a path without a share are not looked at.
+    """
+    if mix.deep_share <= 0:
+        return softmax(z_wide, float(mix.t_wide))
+    deep = softmax(z_deep, float(mix.t_deep))
+    if mix.deep_share < 1:
+        deep *= mix.deep_share
+        deep += (1 - mix.deep_share) * softmax(z_wide, float(mix.t_wide))
+    return deep
 
 
 def mix_loss(z_wide: F32, z_deep: F32, y: npt.NDArray[np.int32], mix: Mix) -> tuple[float, float]:

@@ -5,7 +5,7 @@ Two paths over the same sparse features, each with its own softmax loss:
 - *wide*: ``z_wide = b_wide + Σ_f v_f · w_wide[f]`` — a linear model, started at zero;
 - *deep*: ``hidden = relu(b_hidden + Σ_f v_f · w_in[f])``, ``z_deep = b_out + hidden · w_out``.
 
-The prediction mixes them, ``p = (1 − a) · softmax(z_wide / T_wide) + a · softmax(z_deep / T_deep)``.
+The prediction mixes their probabilities (see `udt.engine.mix`).
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from udt.csr import CSR
-from udt.engine.kernels import logit_rows, predict_rows, train_rows
-from udt.engine.mix import Mix, fit_mix, mix_loss
+from udt.engine.kernels import logit_rows, train_rows
+from udt.engine.mix import Mix, fit_mix, mix_loss, mix_probas
 from udt.engine.network import (
     Network,
     Scratch,
@@ -129,17 +129,18 @@ class _Run:
         self,
         rows: CSR,
         y: npt.NDArray[np.int32],
+        which: npt.NDArray[np.int64],
         n_classes: int,
         shape: NetworkSettings,
         settings: TrainSettings,
         n_threads: int,
         seed: int,
     ) -> None:
-        self.rows, self.targets = rows, one_class(y)
+        self.rows, self.targets, self.which = rows, one_class(y), which
         self.settings = settings
         self.rng = np.random.default_rng(seed)
         self.network = make_network(rows.n_features, n_classes, shape, self.rng)
-        n_threads = max(1, min(n_threads, rows.n_rows // _ROWS_PER_THREAD))
+        n_threads = max(1, min(n_threads, len(which) // _ROWS_PER_THREAD))
         longest = longest_row(rows)
         self.scratch: list[Scratch] = [
             make_scratch(self.network, longest, seed * 64 + i + 1) for i in range(n_threads)
@@ -148,8 +149,8 @@ class _Run:
 
     def epoch(self, epoch: int, pool: ThreadPoolExecutor) -> tuple[float, float]:
         """Train on all rows once; return the mean losses of both paths (nats)."""
-        s, n, n_shards = self.settings, self.rows.n_rows, len(self.scratch)
-        order = self.rng.permutation(n)
+        s, n, n_shards = self.settings, len(self.which), len(self.scratch)
+        order = self.rng.permutation(self.which)
         cuts = np.linspace(0, n, n_shards + 1).astype(np.int64)
         step = Step(
             lr=np.float32(s.lr * (1 - epoch / s.epochs)),
@@ -174,7 +175,8 @@ class _Run:
 
     def work(self, n_epochs: int) -> float:
         """Return multiply-adds done ÷ those with every feature kept and both passes run."""
-        n_all = len(self.rows.indices) * max(1, n_epochs)
+        lengths = np.diff(self.rows.indptr)[self.which]
+        n_all = int(lengths.sum()) * max(1, n_epochs)
         n_classes, width = self.network.n_classes, self.network.width
         done = 2 * n_classes * self.n_kept + width * (self.n_kept + self.n_backward)
         return done / max(1, 2 * (n_classes + width) * n_all)
@@ -187,6 +189,7 @@ def train(
     shape: NetworkSettings,
     settings: TrainSettings,
     *,
+    which: npt.NDArray[np.int64] | None = None,
     holdout: Holdout | None = None,
     n_threads: int = 1,
     seed: int = 0,
@@ -200,13 +203,15 @@ def train(
     Parameters
     ----------
     rows : CSR
-        Training rows.
+        Rows.
     y : ndarray of int32, shape (n_rows,)
         Class indices.
     n_classes : int
         Number of classes.
     shape, settings
         The network's shape and how it is trained.
+    which : ndarray of int64, optional
+        The rows to train on; all by default.
     holdout : Holdout, optional
         Rows to watch: the state with the lowest mixed loss on them is kept, and the mix is
         fitted on them.
@@ -224,9 +229,10 @@ def train(
     DivergedError
         If the loss is not finite even at a rate divided by 4 three times.
     """
+    which = np.arange(rows.n_rows) if which is None else which
     for attempt in range(_RECOVERIES + 1):
         slower = replace(settings, lr=settings.lr / 4**attempt)
-        run = _Run(rows, y, n_classes, shape, slower, n_threads, seed)
+        run = _Run(rows, y, which, n_classes, shape, slower, n_threads, seed)
         trained = _train_once(run, holdout, on_epoch)
         if trained is not None:
             return trained
@@ -255,7 +261,7 @@ def _train_once(run: _Run, holdout: Holdout | None, on_epoch: OnEpoch) -> Traine
                 return None
             entry: dict[str, Any] = {
                 "epoch": epoch + 1,
-                "rows_seen": (epoch + 1) * run.rows.n_rows,
+                "rows_seen": (epoch + 1) * len(run.which),
                 "seconds": time.perf_counter() - started,
                 "loss_wide": loss_wide,
                 "loss_deep": loss_deep,
@@ -308,10 +314,4 @@ def logits(
 
 def predict(network: Network, rows: CSR, mix: Mix, n_threads: int = 1) -> npt.NDArray[np.float32]:
     """Return the mixed probabilities, shape (n_rows, n_classes)."""
-    probas = np.empty((rows.n_rows, network.n_classes), np.float32)
-
-    def part(start: int, stop: int) -> None:
-        predict_rows(network, make_scratch(network, 1, 0), rows, start, stop, mix, probas)
-
-    _in_threads(part, rows.n_rows, n_threads)
-    return probas
+    return mix_probas(*logits(network, rows, n_threads), mix)

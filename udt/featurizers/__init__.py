@@ -1,1 +1,1 @@
-"""Columns in, sparse rows out; a featurizer never sees a weight of the network."""
+"""From columns of a table to sparse rows of weighted features."""

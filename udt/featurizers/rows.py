@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -24,8 +25,9 @@ from udt.table import Table
 
 Arrays = dict[str, npt.NDArray[Any]]
 
+_ROWS_PER_THREAD = 1_000
 _SUPERVISED_KINDS = ("text", "multi")
-_GROUP_OF_KIND = np.array([0, 1, 1, 2, 2, 2, 2, 2], np.uint8)  # words, phrases, characters
+_GROUP_OF_KIND = np.array([0, 1, 1, 2, 2, 2, 2, 2], np.int32)  # words, phrases, characters
 
 
 class Encoder(Protocol):
@@ -108,7 +110,7 @@ class RowEncoder:
         The used columns in order; feature ids run through them.
     weights : ndarray of float32, shape (n_features,)
         Weight of each feature.
-    groups : ndarray of uint8, shape (n_features,)
+    groups : ndarray of int32, shape (n_features,)
         Group of each feature.
     shares : ndarray of float32, shape (n_groups,)
         Share of each group in a row's squared norm.
@@ -116,7 +118,7 @@ class RowEncoder:
 
     columns: tuple[tuple[ColumnSchema, Any], ...]
     weights: npt.NDArray[np.float32]
-    groups: npt.NDArray[np.uint8]
+    groups: npt.NDArray[np.int32]
     shares: npt.NDArray[np.float32]
 
     @property
@@ -128,8 +130,42 @@ class RowEncoder:
         """Return the rows' weighted features; columns that the table lacks count as missing."""
         raw = _encode(table, self.columns, n_threads)
         everything = np.arange(self.n_features, dtype=np.int32)
+        return self.weigh(raw, everything, n_threads)
+
+    def weigh(self, raw: CSR, new_ids: npt.NDArray[np.int32], n_threads: int) -> CSR:
+        """Return raw rows with the selected features renumbered, weighed and scaled.
+
+        Parameters
+        ----------
+        raw : CSR
+            Features as encoders give them, not necessarily only those of this one.
+        new_ids : ndarray of int32, shape (raw.n_features,)
+            This encoder's ids of raw features, −1 = left out.
+        n_threads : int
+            Threads.
+        """
+        n_threads = max(1, min(n_threads, raw.n_rows // _ROWS_PER_THREAD))
+        if n_threads == 1:
+            arrays = weigh_rows(raw, new_ids, self.weights, self.groups, self.shares)
+            return CSR(*arrays, self.n_features)
+        cuts = np.linspace(0, raw.n_rows, n_threads + 1).astype(int)
+
+        def part(i: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+            rows = raw._replace(indptr=raw.indptr[cuts[i] : cuts[i + 1] + 1])
+            parts: tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]] = weigh_rows(
+                rows, new_ids, self.weights, self.groups, self.shares
+            )
+            return parts
+
+        with ThreadPoolExecutor(n_threads) as pool:
+            parts = list(pool.map(part, range(n_threads)))
+        ends = np.cumsum([0, *(p[0][-1] for p in parts)])
+        indptr = [p[0][1:] + end for p, end in zip(parts, ends[:-1], strict=True)]
         return CSR(
-            *weigh_rows(raw, everything, self.weights, self.groups, self.shares), self.n_features
+            np.concatenate([np.zeros(1, np.int64), *indptr]),
+            np.concatenate([p[1] for p in parts]),
+            np.concatenate([p[2] for p in parts]),
+            self.n_features,
         )
 
     def state(self) -> tuple[list[dict[str, Any]], Arrays]:
@@ -186,7 +222,11 @@ class FeaturePool:
         return _ENCODERS[column.kind].fit(cells, column.params)
 
     def select(
-        self, y: npt.NDArray[np.int32], n_classes: int, settings: FeaturizerSettings
+        self,
+        y: npt.NDArray[np.int32],
+        n_classes: int,
+        settings: FeaturizerSettings,
+        n_threads: int = 1,
     ) -> tuple[RowEncoder, CSR]:
         """Return the encoder of the most useful features, and all rows as it encodes them.
 
@@ -198,6 +238,8 @@ class FeaturePool:
             Number of classes.
         settings : FeaturizerSettings
             Which and how many text features, and how they share a row's norm.
+        n_threads : int
+            Threads.
 
         Notes
         -----
@@ -224,7 +266,7 @@ class FeaturePool:
                 n_groups += 3
             else:
                 encoder_kept = encoder
-                group = np.full(len(own), n_groups, np.uint8)
+                group = np.full(len(own), n_groups, np.int32)
                 shares.append(settings.column_share)
                 n_groups += 1
             supervised = column.kind in _SUPERVISED_KINDS
@@ -237,15 +279,12 @@ class FeaturePool:
         encoder_all = RowEncoder(
             tuple(encoders),
             np.maximum(weight, np.float32(1e-6)),
-            np.concatenate(groups).astype(np.uint8),
+            np.concatenate(groups).astype(np.int32),
             np.asarray(shares, np.float32),
         )
         new_ids = np.full(rows.n_features, -1, np.int32)
         new_ids[np.concatenate(order)] = np.arange(len(weight), dtype=np.int32)
-        arrays = weigh_rows(
-            rows, new_ids, encoder_all.weights, encoder_all.groups, encoder_all.shares
-        )
-        return encoder_all, CSR(*arrays, len(weight))
+        return encoder_all, encoder_all.weigh(rows, new_ids, n_threads)
 
     def _kept(
         self, df: npt.NDArray[np.int32], kl: npt.NDArray[np.float32], settings: FeaturizerSettings
@@ -265,11 +304,12 @@ class FeaturePool:
                 enough = df[part] >= settings.min_df
                 useful[part] = df[part] * kl[part] * (wanted.astype(bool) & enough)
             first += encoder.n_features
-        n_useful = int((useful > 0).sum())
-        kept = ~is_text
-        if n_useful > settings.max_features:
-            best = np.argpartition(-useful, settings.max_features)[: settings.max_features]
-            kept[best] = True
-        else:
-            kept |= useful > 0
+        kept = ~is_text | (useful > 0)
+        excess = int((useful > 0).sum()) - settings.max_features
+        if excess > 0:
+            least = np.partition(useful, -settings.max_features)[-settings.max_features]
+            kept[is_text & (useful < least)] = False
+            # Of equally useful ones the first go, so that the choice is a function of the set.
+            n_over = int((is_text & kept).sum()) - settings.max_features
+            kept[np.flatnonzero(is_text & (useful == least))[:n_over]] = False
         return kept

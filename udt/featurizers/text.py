@@ -56,10 +56,13 @@ def as_texts(column: pa.Array) -> Texts:
         column = column.fill_null("")
     _, offsets, data = column.buffers()
     shape = slice(column.offset, column.offset + len(column) + 1)
-    if offsets is None or len(column) == 0:
-        return Texts(np.zeros(0, np.uint8), np.zeros(len(column) + 1, np.int64))
-    data_array = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
-    return _shorten(Texts(data_array, np.frombuffer(offsets, np.int64)[shape]))
+    texts = Texts(np.zeros(0, np.uint8), np.zeros(len(column) + 1, np.int64))
+    if offsets is not None and len(column) > 0:
+        data_array = texts.data if data is None else np.frombuffer(data, np.uint8)
+        texts = _shorten(Texts(data_array, np.frombuffer(offsets, np.int64)[shape]))
+    for array in texts:  # some of Arrow's buffers are; a kernel compiles again for the others
+        array.flags.writeable = False
+    return texts
 
 
 def _shorten(texts: Texts) -> Texts:

@@ -103,7 +103,7 @@ _SINGLE_RANGES = (
     (0x3400, 0x4DBF),
     (0x4E00, 0x9FFF),
     (0xF900, 0xFAFF),
-    (0xFF66, 0xFF9D),
+    (0xFF66, 0xFF9F),
 )
 
 
@@ -204,11 +204,15 @@ def _emit_words(token, previous, before, kinds, salt, out, n):
 
 
 @jit()
-def _symbol_bytes(data, i, end, code, size):
+def _symbol_bytes(data, i, end):
     """Return the bytes of the symbol at byte i and its repetitions, and how many they are."""
+    code, size = _decode(data, i, end)
     run = 1
-    while i + size < end and data[i + size] == data[i] and code < 128:
-        size += 1
+    while i + size < end:
+        following, n_bytes = _decode(data, i + size, end)
+        if following != code:
+            break
+        size += n_bytes
         run += 1
     return size, run
 
@@ -254,7 +258,7 @@ def _hash_text(data, i, end, lower, classes, kinds, salt, window, out, n):
             if tag > 0:
                 size = tag
             else:
-                size, run = _symbol_bytes(data, i, end, code, size)
+                size, run = _symbol_bytes(data, i, end)
                 run = np.uint64(min(run, _MAX_RUN))
                 token = _mix(_WORD_SEED ^ (np.uint64(code) << _TWO) ^ run)
         if newest != _ZERO and any_chars:

@@ -95,7 +95,7 @@ def weigh_rows(rows, new_ids, weights, groups, shares):
         The kept features' new ids, −1 = left out.
     weights : ndarray of float32, shape (n_new,)
         Weight of each kept feature.
-    groups : ndarray of uint8, shape (n_new,)
+    groups : ndarray of int32, shape (n_new,)
         Group of each kept feature.
     shares : ndarray of float32, shape (n_groups,)
         Squared norm of a group in a row that has all groups; a row that lacks some gives their

@@ -1,0 +1,58 @@
+"""A small table of every kind of column whose label can be learned, and a model of it."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from udt import UDT
+
+WORDS = {"good": ("good", "fine", "lovely", "works"), "bad": ("bad", "poor", "broken", "late")}
+
+Rows = dict[str, list[Any]]
+
+
+def make_rows(n_rows: int, seed: int) -> Rows:
+    """Return columns text, shop, price (missing in places) and label."""
+    rng = random.Random(seed)
+    rows: Rows = {"text": [], "shop": [], "price": [], "label": []}
+    for _ in range(n_rows):
+        label = rng.choice(("good", "bad"))
+        words = rng.choices(WORDS[label], k=3) + rng.choices(("it", "the", "thing", "a"), k=4)
+        rng.shuffle(words)
+        rows["text"].append(" ".join(words))
+        rows["shop"].append(rng.choice(("north", "south")))
+        rows["price"].append(None if rng.random() < 0.1 else round(rng.uniform(1, 90), 2))
+        rows["label"].append(label)
+    return rows
+
+
+def as_dicts(rows: Rows) -> list[dict[str, Any]]:
+    """Return the same rows, a dict each."""
+    return [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
+
+
+def quick(**params: Any) -> UDT:
+    """Return an estimator that is reproducible and leaves other cores alone."""
+    return UDT(**{"random_state": 0, "n_threads": 1, **params})
+
+
+@pytest.fixture
+def rows() -> Rows:
+    """Return fresh columns of 120 rows."""
+    return make_rows(120, seed=1)
+
+
+@pytest.fixture(scope="session")
+def model() -> UDT:
+    """Return a model of such a table; not to be changed."""
+    return quick(target="label").fit(make_rows(120, seed=1))
+
+
+@pytest.fixture(scope="session")
+def text_model() -> UDT:
+    """Return a model of bare texts; not to be changed."""
+    rows = make_rows(120, seed=1)
+    return quick().fit(rows["text"], rows["label"])

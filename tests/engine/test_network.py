@@ -1,0 +1,106 @@
+"""The network's arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import reference
+from udt.engine.mix import Mix
+from udt.engine.network import (
+    copy_network,
+    is_finite,
+    make_network,
+    make_scratch,
+    slim,
+    stride,
+)
+from udt.engine.train import logits, predict
+from udt.settings import NetworkSettings
+
+
+@given(st.integers(1, 5_000))
+def test_a_row_has_room_for_its_accumulator_and_meets_few_cache_lines(n):
+    length = stride(n)
+    assert n < length <= n + 16
+    if length <= 16:
+        assert length & (length - 1) == 0
+    else:
+        assert length % 16 == 0
+
+
+@pytest.mark.parametrize("width", [0, 1, 7, 16])
+def test_a_new_network_knows_nothing(rng, width):
+    network = make_network(50, 3, NetworkSettings(width=width, init_scale=0.3), rng)
+    assert (network.n_features, network.n_classes, network.width) == (50, 3, width)
+    assert all(a.dtype == np.float32 and a.flags.c_contiguous for a in network)
+    assert not any(a.any() for a in network if a is not network.w_in)
+    embeddings = network.w_in[:, :width]
+    assert not network.w_in[:, width:].any()
+    assert (np.abs(embeddings) <= 0.3).all()
+    if width:
+        assert embeddings.min() < -0.25
+        assert embeddings.max() > 0.25
+        assert abs(embeddings.mean()) < 5 * 0.3 / np.sqrt(3 * embeddings.size)
+
+
+def test_a_network_is_a_function_of_the_generator():
+    shape = NetworkSettings(width=4)
+    one, same, other = (make_network(9, 2, shape, np.random.default_rng(s)) for s in (1, 1, 2))
+    np.testing.assert_array_equal(one.w_in, same.w_in)
+    assert not np.array_equal(one.w_in, other.w_in)
+
+
+def test_a_copy_shares_nothing(rng):
+    network = make_network(9, 2, NetworkSettings(width=4), rng)
+    copy = copy_network(network)
+    for a, b in zip(network, copy, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert not np.shares_memory(a, b)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_lost_are_seen(rng, value):
+    network = make_network(9, 2, NetworkSettings(width=4), rng)
+    assert is_finite(network)
+    for array in network:
+        spoiled = array.flat[-1]
+        array.flat[-1] = value
+        assert not is_finite(network)
+        array.flat[-1] = spoiled
+
+
+@given(st.integers(0, 2**62))
+def test_scratch_of_any_seed_draws_numbers(seed):
+    """A xorshift generator must not start at 0; neighbours must not start alike."""
+    network = make_network(1, 2, NetworkSettings(width=1), np.random.default_rng(0))
+    one, other = (make_scratch(network, 3, s).rng for s in (seed, seed + 1))
+    assert one.dtype == np.uint64
+    assert one[0] != 0
+    assert one[0] != other[0]
+
+
+@pytest.mark.parametrize("share", [0, 0.25, 1])
+def test_a_slim_network_predicts_the_same(rng, share):
+    network = make_network(20, 5, NetworkSettings(width=6), rng)
+    for array in network:
+        array[...] = rng.normal(size=array.shape)
+    rows = reference.sparse(rng.random((30, 20)) * (rng.random((30, 20)) < 0.3))
+    mix = Mix(np.float32(share), np.float32(0.7), np.float32(1.3))
+    small = slim(network, mix)
+    np.testing.assert_array_equal(predict(small, rows, mix), predict(network, rows, mix))
+    assert small.w_wide.shape == ((20, 5) if share < 1 else (0, 5))
+    assert small.w_in.shape == ((20, 6) if share > 0 else (0, 6))
+    assert (small.width, small.n_classes, small.n_features) == (6 if share > 0 else 0, 5, 20)
+    assert all(a.flags.c_contiguous for a in small)
+    assert is_finite(small)
+
+
+def test_slim_leaves_the_network_as_it_is(rng):
+    network = make_network(8, 3, NetworkSettings(width=4), rng)
+    before = logits(network, reference.sparse(np.eye(8)))
+    slim(network, Mix(np.float32(0), np.float32(1), np.float32(1)))
+    for a, b in zip(before, logits(network, reference.sparse(np.eye(8))), strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -1,0 +1,241 @@
+"""The account of a run: its stages while it runs, its report when it is done."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Self
+
+from udt._jit import compile_seconds
+from udt.automl import Learned
+from udt.carbon import (
+    Footprint,
+    Machine,
+    Meter,
+    Place,
+    break_even,
+    car_metres,
+    estimate,
+    find_machine,
+)
+from udt.featurizers.schema import Schema
+from udt.inputs import Labelled
+from udt.predictor import F32, Predictor
+from udt.report import RunReport
+from udt.table import Table
+
+Note = Callable[[str, float | None, str], None]
+"""Called with a stage, the share of it that is done (or None) and a note for people."""
+
+STAGES = ("start", "read", "featurize", "search", "fit", "test")
+
+_MILLION = 1_000_000
+_ROBERTA_HOURS = 40 / 60  # of fine-tuning, on one of the eight A100 of a p4d.24xlarge
+_ROBERTA_MACHINE, _ROBERTA_SHARE = "p4d.24xlarge", 1 / 8
+_S_PER_H = 3600.0
+
+
+class Stages:
+    """Passes on what is told of a run, and charges its time to the stage it is told of.
+
+    What is compiled meanwhile is charged apart. To be entered before the first stage.
+
+    Parameters
+    ----------
+    meter : Meter
+        Where time is charged.
+    tell : callable or None
+        The user's ``on_progress``.
+    """
+
+    def __init__(self, meter: Meter, tell: Note | None) -> None:
+        self.meter, self._tell = meter, tell
+        self._stage = ""
+        self._open = contextlib.ExitStack()
+        self._compiled = dict.fromkeys(STAGES, 0.0)
+        self._compiled_before = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __call__(self, stage: str, done: float | None = None, note: str = "") -> None:
+        """Say what is being done; a new stage ends the one before."""
+        if stage != self._stage:
+            self.close()
+            self._stage, self._compiled_before = stage, compile_seconds()
+            self._open.enter_context(self.meter.phase(stage))
+        if self._tell is not None:
+            self._tell(stage, done, note)
+
+    def close(self) -> None:
+        """End the current stage."""
+        self._open.close()
+        if self._stage:
+            self._compiled[self._stage] += compile_seconds() - self._compiled_before
+        self._stage = ""
+
+    def time_dict(self, epoch_s: float) -> dict[str, float]:
+        """Return the report's ``time`` block, seconds."""
+        measured, compiled = self.meter.time_dict(), self._compiled
+        spent = {s: max(0.0, measured.get(f"{s}_s", 0.0) - compiled[s]) for s in STAGES}
+        return {
+            "wall_s": measured["wall_s"],
+            "start_s": spent["start"],
+            "read_s": spent["read"],
+            "featurize_s": spent["featurize"],
+            "compile_s": sum(compiled.values()),
+            "search_s": spent["search"],
+            "fit_s": spent["fit"],
+            "epoch_s": epoch_s,
+            "test_s": spent["test"],
+            "cpu_s": measured["cpu_s"],
+        }
+
+
+class Usage(NamedTuple):
+    """What predictions have cost.
+
+    Attributes
+    ----------
+    footprint : Footprint
+        Of all of them.
+    n_rows : int
+        How many they were.
+    """
+
+    footprint: Footprint
+    n_rows: int
+
+
+def predict_metered(
+    predictor: Predictor, table: Table, n_threads: int, machine: Machine, place: Place
+) -> tuple[F32, Usage]:
+    """Return the probabilities of all rows, and what it took to compute them."""
+    predictor.probas(table.slice(0, 1))  # kernels and tables are loaded once, not per prediction
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    probas = predictor.probas(table, n_threads)
+    wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
+    footprint = estimate(machine, place, hours=wall_s / _S_PER_H, cpu_s=cpu_s)
+    return probas, Usage(footprint, table.n_rows)
+
+
+def write_report(
+    rows: Labelled,
+    schema: Schema,
+    learned: Learned,
+    *,
+    n_classes: int,
+    metrics: dict[str, Any],
+    usage: Usage,
+    stages: Stages,
+    warnings: Sequence[str],
+) -> RunReport:
+    """End the account and return the report.
+
+    Parameters
+    ----------
+    rows : Labelled
+        What was trained on.
+    schema : Schema
+        Its columns.
+    learned : Learned
+        What came out.
+    n_classes : int
+        Number of classes.
+    metrics : dict
+        The report's ``metrics``.
+    usage : Usage
+        Some predictions.
+    stages : Stages
+        The account.
+    warnings : sequence of str
+        What the user should know about the data.
+    """
+    footprint = stages.meter.stop()
+    last = learned.trained.history[-1]
+    return RunReport(
+        model="",
+        target=rows.target,
+        n_rows=rows.table.n_rows,
+        n_classes=n_classes,
+        multi_label=False,
+        schema=schema.to_list(),
+        metrics=metrics,
+        network=_network(learned, schema),
+        history=learned.trained.history,
+        search={"n_trials": len(learned.trials), "leaderboard": learned.leaderboard()},
+        time=stages.time_dict(last["seconds"] / last["epoch"]),
+        size={"model_bytes": 0, "peak_memory_bytes": peak_memory_bytes()},
+        energy=footprint.energy_dict(),
+        carbon=footprint.carbon_dict() | _comparisons(footprint, usage),
+        choices=[c.to_dict() for c in learned.choices],
+        warnings=list(warnings),
+        source=rows.table.source,
+    )
+
+
+def _network(learned: Learned, schema: Schema) -> dict[str, Any]:
+    """Return the report's ``network`` block."""
+    network, shape = learned.network, learned.best.candidate.shape
+    has_wide = len(network.w_wide) > 0
+    paths = (network.n_classes if has_wide else 0) + network.width
+    block = {
+        "n_features": learned.encoder.n_features,
+        "width": network.width,
+        "sparsity": "auto",
+        "work_train": learned.trained.work,
+        # A prediction reads all features of a row, but only the paths that have a share.
+        "work_predict": paths / (network.n_classes + shape.width),
+        "active_fraction_mean": learned.trained.work,
+        "wide": has_wide,
+    }
+    if any(c.kind == "text" for c in schema.used()):
+        block["ngrams"] = name_ngrams(learned.best.candidate.features.kinds)
+    return block
+
+
+def name_ngrams(kinds: Sequence[str]) -> str:
+    """Return a short name for kinds of n-grams.
+
+    Examples
+    --------
+    >>> name_ngrams(("word 1", "word 2", "char 3", "char 4"))
+    '1–2-grams + characters'
+    """
+    sizes = sorted(int(k.removeprefix("word ")) for k in kinds if k.startswith("word "))
+    names = []
+    if sizes:
+        names.append(f"{sizes[0]}–{sizes[-1]}-grams" if sizes[1:] else "words")
+    if any(k.startswith("char ") for k in kinds):
+        names.append("characters")
+    return " + ".join(names)
+
+
+def _comparisons(footprint: Footprint, usage: Usage) -> dict[str, float]:
+    """Return what the report's ``carbon`` block says beyond the footprint itself."""
+    roberta = estimate(
+        find_machine(_ROBERTA_MACHINE), footprint.place, hours=_ROBERTA_HOURS, utilisation=1.0,
+        share=_ROBERTA_SHARE,
+    )  # fmt: skip
+    said = {"car_m": car_metres(footprint.total_g), "roberta_g": roberta.total_g}
+    per_million = usage.footprint.scaled(_MILLION / usage.n_rows)
+    repaid = break_even(footprint, usage.footprint, usage.n_rows)
+    if per_million.total_g > 0 and math.isfinite(repaid):
+        said |= {"per_million_g": per_million.total_g, "repaid_predictions": repaid}
+    return said
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process has held, bytes; 0 where that is not known."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) if sys.platform == "darwin" else int(peak) * 1024

@@ -1,0 +1,213 @@
+"""What a table looks like before anything is trained: kinds, counts, and what to be wary of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from udt import inputs, labels
+from udt.errors import DataError
+from udt.featurizers.infer import infer_schema
+from udt.featurizers.schema import Schema
+from udt.inputs import Labelled
+from udt.params import check_bad_rows, column_kinds
+from udt.table import Table, as_table
+
+_IMBALANCE = 10  # rows of the largest class ÷ rows of the smallest
+_LEAK_PURITY = 0.99
+_LEAK_MIN_ROWS = 50
+_LEAK_ROWS_PER_VALUE = 5
+_SHOWN = 5
+
+
+def inspect(
+    X: Any,
+    target: str | None = None,
+    *,
+    text: Any = None,
+    categorical: Any = None,
+    numeric: Any = None,
+    date: Any = None,
+    multi: Any = None,
+    ignore: Any = None,
+    bad_rows: str = "refuse",
+) -> dict[str, Any]:
+    """Say what kind each column of a table is, and why; train nothing.
+
+    Parameters
+    ----------
+    X : path, DataFrame, datasets.Dataset, list of dict, …
+        The table.
+    target : str, optional
+        Column to predict.
+    text, categorical, numeric, date, multi, ignore
+        Columns whose kind you set, as in `UDT`.
+    bad_rows : {"refuse", "skip"}
+        What to do with malformed rows of a file.
+
+    Returns
+    -------
+    dict
+        ``schema``: column, kind, reason and params of every column but the target.
+        ``facts``: ``source``; ``n_rows``; ``columns``, ``n_missing`` and ``n_distinct`` by name;
+        ``n_duplicates``, rows that repeat an earlier one; ``warnings``, sentences; and with a
+        target ``target`` and ``classes``, ``label`` and ``n_rows`` of each, most frequent first.
+
+    Raises
+    ------
+    TargetNotFound
+        The table has no such column.
+    DataError
+        It cannot be read.
+    SettingsError
+        A parameter's value cannot be used.
+
+    Examples
+    --------
+    >>> found = inspect({"text": ["so good", "too bad"], "stars": [5, 1]}, "stars")
+    >>> [(c["column"], c["kind"]) for c in found["schema"]]
+    [('text', 'text')]
+    >>> found["facts"]["classes"]
+    [{'label': 1, 'n_rows': 1}, {'label': 5, 'n_rows': 1}]
+    """
+    kinds = column_kinds(
+        text=text, categorical=categorical, numeric=numeric, date=date, multi=multi, ignore=ignore
+    )
+    table = as_table(X, bad_rows=check_bad_rows(bad_rows))
+    facts: dict[str, Any] = {
+        "source": table.source,
+        "n_rows": table.n_rows,
+        "columns": {name: _count(table.column(name)) for name in table.names},
+        "n_duplicates": table.n_rows - _n_distinct(table),
+    }
+    if target is None:
+        schema = infer_schema({n: table.column(n) for n in table.names}, overrides=kinds)
+        warnings = [*_about_columns(schema), *_about_file(table)]
+    else:
+        rows = inputs.read_labelled(table, target, "refuse")
+        schema = inputs.infer(rows, kinds)
+        counts = labels.class_counts(rows.labels)
+        facts |= {
+            "target": target,
+            "classes": [{"label": label, "n_rows": n} for label, n in counts],
+        }
+        warnings = [*_about_target(rows), *_about_columns(schema), *warn(rows, schema)]
+    return {"schema": schema.to_list(), "facts": facts | {"warnings": warnings}}
+
+
+def _count(column: pa.Array) -> dict[str, int]:
+    """Return how many cells are missing and how many values differ."""
+    n_distinct = pc.count_distinct(column, mode="only_valid").as_py()
+    return {"n_missing": column.null_count, "n_distinct": n_distinct}
+
+
+def _n_distinct(table: Table) -> int:
+    """Return how many rows are no repetition of another."""
+    columns = pa.table({str(i): table.column(n) for i, n in enumerate(table.names)})
+    return int(columns.group_by(columns.column_names).aggregate([]).num_rows)
+
+
+# -- warnings ----------------------------------------------------------------------------------
+
+
+def warn(rows: Labelled, schema: Schema) -> list[str]:
+    """Return what to know about labelled rows before trusting a model of them.
+
+    Parameters
+    ----------
+    rows : Labelled
+        Rows to learn from.
+    schema : Schema
+        Their columns.
+
+    Returns
+    -------
+    list of str
+        Sentences.
+    """
+    return [
+        *_about_file(rows.table),
+        *_about_labels(rows),
+        *_about_leaks(rows, schema),
+    ]
+
+
+def _about_file(table: Table) -> Iterator[str]:
+    if table.n_skipped:
+        yield f"{_rows(table.n_skipped)} of the file could not be read, and left out."
+
+
+def _about_target(rows: Labelled) -> Iterator[str]:
+    """Say why the target cannot be learned, if it cannot."""
+    try:
+        labels.check_target(rows.labels, rows.target)
+    except DataError as error:
+        yield str(error)
+
+
+def _about_columns(schema: Schema) -> Iterator[str]:
+    unused = [c for c in schema.columns if c.kind in ("identifier", "constant")]
+    for column in unused[:_SHOWN]:
+        yield f"Column '{column.name}' is not used: {column.kind} ({column.reason})."
+    if len(unused) > _SHOWN:
+        yield f"{len(unused) - _SHOWN:,} more columns are not used: identifiers and constants."
+
+
+def _about_labels(rows: Labelled) -> Iterator[str]:
+    if rows.n_unlabelled:
+        yield f"{_rows(rows.n_unlabelled)} without a label left out."
+    counts = labels.class_counts(rows.labels)
+    single = [label for label, n in counts if n == 1]
+    if single:
+        named = ", ".join(repr(label) for label in single[:_SHOWN])
+        more = ", …" if len(single) > _SHOWN else ""
+        classes = "class has" if len(single) == 1 else "classes have"
+        yield (
+            f"{len(single):,} {classes} one row only, so that nothing can be measured of "
+            f"{'it' if len(single) == 1 else 'them'}: {named}{more}."
+        )
+    if counts and counts[0][1] >= _IMBALANCE * counts[-1][1]:
+        (most, n_most), (least, n_least) = counts[0], counts[-1]
+        yield (
+            f"The classes are imbalanced: {_rows(n_most)} of {most!r}, {n_least:,} of {least!r}; "
+            "look at macro-F1 rather than accuracy."
+        )
+
+
+def _about_leaks(rows: Labelled, schema: Schema) -> Iterator[str]:
+    """Name columns that hold no text and yet tell nearly every row's label by themselves."""
+    n = len(rows.labels) - rows.labels.null_count
+    counts = labels.class_counts(rows.labels)
+    if n < _LEAK_MIN_ROWS or len(counts) < 2:
+        return
+    majority = counts[0][1] / n
+    for column in schema.used():
+        if column.kind == "text":
+            continue
+        purity = _purity(rows.table.column(column.name), rows.labels)
+        if purity >= max(_LEAK_PURITY, 1 - (1 - majority) / _IMBALANCE):
+            yield (
+                f"Column '{column.name}' alone tells the label of {100 * purity:.1f} % of the "
+                "rows. It is used; if it is not known before the label is, leave it out as "
+                "ignored."
+            )
+
+
+def _purity(column: pa.Array, target: pa.Array) -> float:
+    """Return the share of rows whose label is the most frequent one of their value.
+
+    0 where values hardly repeat, because then each one has its own label by chance.
+    """
+    pairs = pa.table({"value": column, "label": target})
+    cells = pairs.group_by(["value", "label"]).aggregate([([], "count_all")])
+    values = cells.group_by("value").aggregate([("count_all", "max")])
+    if values.num_rows * _LEAK_ROWS_PER_VALUE > len(column):
+        return 0.0
+    return float(pc.sum(values["count_all_max"]).as_py() / len(column))
+
+
+def _rows(n: int) -> str:
+    return f"{n:,} row{'' if n == 1 else 's'}"
