@@ -18,10 +18,11 @@ hypothesis.settings.load_profile("udt")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if WITHOUT_JIT:  # hashes and random numbers wrap around, which numpy's scalars report
-        config.addinivalue_line(
-            "filterwarnings", "ignore:overflow encountered in scalar:RuntimeWarning"
-        )
+    if WITHOUT_JIT:  # what compiled code does in silence, numpy's scalars report
+        for what in ("overflow", "invalid value"):  # hashes wrap around; NaN is looked for later
+            config.addinivalue_line(
+                "filterwarnings", f"ignore:{what} encountered in scalar:RuntimeWarning"
+            )
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -99,14 +98,3 @@ def test_numbers_of_an_array_are_never_identifiers() -> None:
         "ignored",
         "numeric",
     ]
-
-
-def test_a_long_text_is_told_from_a_path_at_once() -> None:
-    started = time.perf_counter()
-    assert not inputs._is_path("x" * 10_000_000)
-    assert not inputs._is_path(("a." * 2_000) + " ")
-    assert time.perf_counter() - started < 0.5
-    assert inputs._is_path("folder/reviews.csv.gz")
-    assert inputs._is_path("hf:owner/name@test")
-    assert not inputs._is_path("I read it in reviews.csv")
-    assert not inputs._is_path("line\nreviews.csv")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import itertools
 import json
 import os
 import statistics
@@ -31,7 +32,8 @@ class Module:
         self.kernels: dict[str, ast.FunctionDef] = {}
         self.imported: dict[str, str] = {}
         self.values: dict[str, ast.expr] = {}
-        for node in self.tree.body:
+        blocks = [node.body for node in self.tree.body if isinstance(node, ast.If)]
+        for node in itertools.chain(self.tree.body, *blocks):
             if isinstance(node, ast.FunctionDef) and any(map(_is_jit, node.decorator_list)):
                 self.kernels[node.name] = node
             elif isinstance(node, ast.Import):
@@ -112,14 +114,8 @@ def test_a_kernel_calls_kernels_and_no_other_function_of_its_file(path):
     plain = functions - module.kernels.keys() - intrinsics
     for kernel in module.kernels:
         assert not module.uses(kernel) & plain, kernel
-        known = {*functions, *module.values, *module.imported, *dir(builtins), *_nested(module)}
+        known = {*functions, *module.values, *module.imported, *dir(builtins)}
         assert module.uses(kernel) <= known, kernel
-
-
-def _nested(module: Module) -> set[str]:
-    """Return names that are assigned within an ``if`` at the top of the file."""
-    blocks = [n for n in module.tree.body if isinstance(n, ast.If)]
-    return {n.id for b in blocks for n in ast.walk(b) if _is_name(n, ast.Store)}
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: p.stem)

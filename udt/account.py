@@ -9,6 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
+import numpy as np
+import numpy.typing as npt
+
+from udt import metrics
 from udt._jit import compile_seconds
 from udt.automl import Learned
 from udt.carbon import (
@@ -33,6 +37,7 @@ Note = Callable[[str, float | None, str], None]
 STAGES = ("start", "read", "featurize", "search", "fit", "test")
 
 _MILLION = 1_000_000
+_MAX_CONFUSION_CLASSES = 200  # with more, the most confused pairs are listed instead
 _ROBERTA_HOURS = 40 / 60  # of fine-tuning, on one of the eight A100 of a p4d.24xlarge
 _ROBERTA_MACHINE, _ROBERTA_SHARE = "p4d.24xlarge", 1 / 8
 _S_PER_H = 3600.0
@@ -125,13 +130,45 @@ def predict_metered(
     return probas, Usage(footprint, table.n_rows)
 
 
+def evaluation(truth: npt.NDArray[np.int32], probas: F32, names: Sequence[str]) -> dict[str, Any]:
+    """Return all that is told of predictions for rows with labels.
+
+    Parameters
+    ----------
+    truth : ndarray of int32, shape (n_rows,)
+        Class indices; −1 = a label that the model has never seen.
+    probas : ndarray of float32, shape (n_rows, n_classes)
+        Probabilities.
+    names : sequence of str
+        The classes.
+
+    Returns
+    -------
+    dict
+        ``metrics, labels, per_class, n_unknown``, and ``confusion`` or, of very many classes,
+        ``confused``.
+    """
+    guess = probas.argmax(axis=1).astype(np.int32)
+    told: dict[str, Any] = {
+        "metrics": {"split": "test", **metrics.evaluate(truth, probas)},
+        "labels": list(names),
+        "per_class": metrics.per_class(truth, guess, names),
+        "n_unknown": int((truth < 0).sum()),
+    }
+    if len(names) <= _MAX_CONFUSION_CLASSES:
+        told["confusion"] = metrics.confusion(truth, guess, len(names)).tolist()
+    else:
+        told["confused"] = metrics.most_confused(truth, guess, names)
+    return told
+
+
 def write_report(
     rows: Labelled,
     schema: Schema,
     learned: Learned,
     *,
     n_classes: int,
-    metrics: dict[str, Any],
+    scores: dict[str, Any],
     usage: Usage,
     stages: Stages,
     warnings: Sequence[str],
@@ -148,7 +185,7 @@ def write_report(
         What came out.
     n_classes : int
         Number of classes.
-    metrics : dict
+    scores : dict
         The report's ``metrics``.
     usage : Usage
         Some predictions.
@@ -166,7 +203,7 @@ def write_report(
         n_classes=n_classes,
         multi_label=False,
         schema=schema.to_list(),
-        metrics=metrics,
+        metrics=scores,
         network=_network(learned, schema),
         history=learned.trained.history,
         search={"n_trials": len(learned.trials), "leaderboard": learned.leaderboard()},

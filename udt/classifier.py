@@ -12,7 +12,8 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from udt import __version__, inputs, labels, metrics, params
+from udt import __version__, inputs, labels, params
+from udt.account import evaluation
 from udt.errors import ModelFileError, SettingsError
 from udt.featurizers.schema import Schema
 from udt.inspection import inspect
@@ -23,8 +24,6 @@ from udt.run import OnProgress, Run, run
 from udt.table import BadRows, Table
 
 __all__ = ["UDT", "inspect", "load"]
-
-_MAX_CONFUSION_CLASSES = 200  # with more, the most confused pairs are listed instead
 
 
 class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -332,21 +331,8 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labelled = np.flatnonzero(np.asarray(column.is_valid()))
         truth = labels.encode(column, self.classes_)[labelled]
         probas = self._predictor.probas(table, self._n_threads)[labelled]
-        guess = probas.argmax(axis=1).astype(np.int32)
         names = [str(label) for label in self.classes_]
-        result: dict[str, Any] = {
-            "model": "model",
-            "source": table.source,
-            "metrics": {"split": "test", **metrics.evaluate(truth, probas)},
-            "labels": names,
-            "per_class": metrics.per_class(truth, guess, names),
-            "n_unknown": int((truth < 0).sum()),
-        }
-        if len(names) <= _MAX_CONFUSION_CLASSES:
-            result["confusion"] = metrics.confusion(truth, guess, len(names)).tolist()
-        else:
-            result["confused"] = metrics.most_confused(truth, guess, names)
-        return result
+        return {"model": "model", "source": table.source, **evaluation(truth, probas, names)}
 
     def _read(self, X: Any) -> Table:
         """Return rows to predict."""

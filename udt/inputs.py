@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sklearn.utils.validation import check_array
 
-from udt import labels
+from udt import forms, labels
 from udt.errors import DataError, EmptyTable, SettingsError, TargetNotFound, did_you_mean
 from udt.featurizers.infer import infer_schema
 from udt.featurizers.schema import Schema
 from udt.params import KindOf
 from udt.table import BadRows, Table, as_table
+
 
 @dataclass(frozen=True)
 class Labelled:
@@ -81,8 +79,7 @@ def read_training(X: Any, y: Any, target: str | None, bad_rows: BadRows) -> Labe
         return read_labelled(X, target, bad_rows)
     if y is None:
         raise SettingsError(_no_target(form))
-    table = forms.read(X, form, bad_rows)
-    column = labels.from_y(y)
+    table, column = forms.read(X, form, bad_rows), labels.from_y(y)
     _check_lengths(table, column)
     name = str(target if target is not None else getattr(y, "name", None) or "y")
     if form != forms.ARRAY and name in table.names:
@@ -240,18 +237,14 @@ def read_rows(X: Any, schema: Schema, bad_rows: BadRows, *, has_names: bool) -> 
     DataError
         None of the model's columns is there, or an array has not as many.
     """
-    form = forms.form_of(X)
-    if isinstance(X, str) and not forms.is_path(X):
-        X, form = [X], forms.TEXTS
-    if form == forms.ARRAY:
-        return _by_position(_read_array(X), schema, warn=has_names)
+    is_text = isinstance(X, str) and not forms.is_path(X)
+    X, form = ([X], forms.TEXTS) if is_text else (X, forms.form_of(X))
+    table = forms.read(X, form, bad_rows)
+    is_known = any(c.name in table for c in schema.columns)
     if form == forms.TEXTS:
-        table = _read_texts(X)
-        is_known = any(c.name == table.names[0] for c in schema.columns)
         return table if is_known else _rename(table, [_text_column(schema)])
-    table = as_table(X, bad_rows=bad_rows)
-    if not has_names and not any(c.name in table for c in schema.columns):
-        return _by_position(table, schema, warn=True)
+    if form == forms.ARRAY or not (has_names or is_known):
+        return _by_position(table, schema, warn=has_names or form != forms.ARRAY)
     check_columns(table, schema)
     return table
 
@@ -334,7 +327,7 @@ def infer(rows: Labelled, kinds: KindOf) -> Schema:
             "Expected one of the other columns; leave the setting out."
         )
     columns = {name: rows.table.column(name) for name in rows.table.names}
-    by_form = _byforms.form_of(rows.form, columns)
+    by_form = _kinds_by_form(rows.form, columns)
     schema = infer_schema(columns, overrides={**by_form, **kinds})
     reason = f"passed as {rows.form}"
     return Schema(
@@ -345,7 +338,7 @@ def infer(rows: Labelled, kinds: KindOf) -> Schema:
     )
 
 
-def _byforms.form_of(form: str, columns: Mapping[str, pa.Array]) -> KindOf:
+def _kinds_by_form(form: str, columns: Mapping[str, pa.Array]) -> KindOf:
     """Return the kinds that follow from the form alone; columns of one value are left out."""
     kinds: KindOf = {}
     for name, column in columns.items():

@@ -104,10 +104,10 @@ def run(given: Params, X: Any, y: Any, *, valid: Any, test: Any, tell: OnProgres
         learned = _learn(given, read, schema, budget, stages)
         stages("test")
         predictor = Predictor(learned.encoder, learned.network, learned.mix)
-        result, usage = _measure(given, read, learned, predictor)
+        scores, usage = _measure(given, read, learned, predictor)
         stages.close()
         report = write_report(
-            read.rows, schema, learned, n_classes=len(read.classes), metrics=result, usage=usage,
+            read.rows, schema, learned, n_classes=len(read.classes), scores=scores, usage=usage,
             stages=stages, warnings=warnings,
         )  # fmt: skip
     return Run(read, schema, learned, predictor, report)

@@ -146,8 +146,10 @@ class RowEncoder:
         """
         n_threads = max(1, min(n_threads, raw.n_rows // _ROWS_PER_THREAD))
         if n_threads == 1:
-            arrays = weigh_rows(raw, new_ids, self.weights, self.groups, self.shares)
-            return CSR(*arrays, self.n_features)
+            indptr, indices, values = weigh_rows(
+                raw, new_ids, self.weights, self.groups, self.shares
+            )
+            return CSR(indptr, indices, values, self.n_features)
         cuts = np.linspace(0, raw.n_rows, n_threads + 1).astype(int)
 
         def part(i: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
@@ -160,9 +162,9 @@ class RowEncoder:
         with ThreadPoolExecutor(n_threads) as pool:
             parts = list(pool.map(part, range(n_threads)))
         ends = np.cumsum([0, *(p[0][-1] for p in parts)])
-        indptr = [p[0][1:] + end for p, end in zip(parts, ends[:-1], strict=True)]
+        starts = [p[0][1:] + end for p, end in zip(parts, ends[:-1], strict=True)]
         return CSR(
-            np.concatenate([np.zeros(1, np.int64), *indptr]),
+            np.concatenate([np.zeros(1, np.int64), *starts]),
             np.concatenate([p[1] for p in parts]),
             np.concatenate([p[2] for p in parts]),
             self.n_features,
