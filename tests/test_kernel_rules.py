@@ -77,9 +77,10 @@ def _names(nodes: list[ast.expr]) -> Iterator[str]:
 
 
 def run_python(*arguments: str, **environ: str) -> str:
+    """Return what a process of its own prints, with the udt that is tested here."""
     done = subprocess.run(
         [sys.executable, *arguments],
-        env={**os.environ, **environ},
+        env={**os.environ, "PYTHONPATH": str(ROOT.parent), **environ},
         capture_output=True,
         text=True,
         check=False,

@@ -1,27 +1,20 @@
-"""UDT, the scikit-learn estimator: learns, predicts, explains itself, is kept; computes nothing."""
+"""UDT, the scikit-learn estimator around a training run and the model that it leaves."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from udt import __version__, inputs, labels, params
-from udt.account import evaluation
-from udt.errors import ModelFileError, SettingsError
-from udt.featurizers.schema import Schema
 from udt.inspection import inspect
-from udt.model_file import ModelContent, content_sha256, read_model, write_model
-from udt.predictor import Predictor
-from udt.report import RunReport
-from udt.run import OnProgress, Run, run
-from udt.table import BadRows, Table
+from udt.model import Model, load_model
+from udt.run import OnProgress, train
+from udt.table import BadRows
 
 __all__ = ["UDT", "inspect", "load"]
 
@@ -167,29 +160,26 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         DivergedError
             Training lost its numbers and could not recover.
         """
-        given = params.check_params(self.get_params(deep=False))
-        done = run(given, X, y, valid=valid, test=test, tell=on_progress)
-        self._keep(done)
-        self._seed, self._n_threads = given.seed, given.n_threads
-        return self
+        given = self.get_params(deep=False)
+        return self._adopt(train(given, X, y, valid=valid, test=test, on_progress=on_progress))
 
-    def _keep(self, done: Run) -> None:
-        """Take over what a run has left."""
-        self.target_ = done.read.rows.target
-        self.classes_ = done.read.classes
-        self.schema_ = done.schema
-        self._set_names(done.read.rows.table.names, has_names=not done.read.rows.is_array)
-        self.leaderboard_ = done.learned.leaderboard()
-        self.interrupted_ = done.learned.interrupted
-        self.report_ = done.report
-        self._predictor = done.predictor
-
-    def _set_names(self, names: Sequence[str], *, has_names: bool) -> None:
-        self.n_features_in_ = len(names)
-        if has_names:
-            self.feature_names_in_ = np.array(names, dtype=object)
+    def _adopt(self, model: Model) -> Self:
+        """Take a model over and show what it knows under scikit-learn's names."""
+        self._model = model
+        self.target_, self.classes_, self.schema_ = model.target, model.classes, model.schema
+        self.report_, self.interrupted_ = model.report, model.interrupted
+        self.leaderboard_ = model.report.search["leaderboard"]
+        self.n_features_in_ = len(model.names)
+        if model.has_names:
+            self.feature_names_in_ = np.array(model.names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_  # of a former fit
+        return self
+
+    def _fitted(self) -> Model:
+        """Return the model; raise NotFittedError if there is none."""
+        check_is_fitted(self, "_model")
+        return self._model
 
     # -- using ---------------------------------------------------------------------------------
 
@@ -215,8 +205,7 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         DataError
             None of the model's columns is there, or X cannot be read.
         """
-        table = self._read(X)
-        return np.asarray(self.classes_[self._predictor.classes(table, self._n_threads)])
+        return self._fitted().predict(X)
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float32]:
         """Return class probabilities.
@@ -236,8 +225,7 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         NotFittedError, DataError
             As in `predict`.
         """
-        table = self._read(X)
-        return self._predictor.probas(table, self._n_threads)
+        return self._fitted().predict_proba(X)
 
     def predict_top_k(self, X: Any, k: int = 3) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
         """Return the k most probable labels of each row, and their probabilities.
@@ -263,16 +251,7 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         NotFittedError, DataError
             As in `predict`.
         """
-        table = self._read(X)
-        n_classes = len(self.classes_)
-        if not params.is_int(k) or not 1 <= k <= n_classes:
-            raise SettingsError(
-                f"The 'k' parameter of predict_top_k must be from 1 to {n_classes}, the "
-                f"number of classes. Got {k!r} instead."
-            )
-        probas = self._predictor.probas(table, self._n_threads)
-        best = np.argsort(-probas, axis=1, kind="stable")[:, :k]
-        return self.classes_[best], np.take_along_axis(probas, best, axis=1)
+        return self._fitted().predict_top_k(X, k)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the accuracy on rows with labels, in X's target column or in y.
@@ -293,13 +272,7 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         NotFittedError, DataError
             As in `evaluate`.
         """
-        table, column = self._read_measured(X, y)
-        hits = self._predictor.classes(table, self._n_threads) == labels.encode(
-            column, self.classes_
-        )
-        labelled = np.asarray(column.is_valid())
-        weights = None if sample_weight is None else np.asarray(sample_weight)[labelled]
-        return float(np.average(hits[labelled], weights=weights))
+        return self._fitted().score(X, y, sample_weight)
 
     def evaluate(self, X: Any, y: Any = None) -> dict[str, Any]:
         """Measure the model on rows with labels.
@@ -327,30 +300,7 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         DataError
             X cannot be read, or has no label.
         """
-        table, column = self._read_measured(X, y)
-        labelled = np.flatnonzero(np.asarray(column.is_valid()))
-        truth = labels.encode(column, self.classes_)[labelled]
-        probas = self._predictor.probas(table, self._n_threads)[labelled]
-        names = [str(label) for label in self.classes_]
-        return {"model": "model", "source": table.source, **evaluation(truth, probas, names)}
-
-    def _read(self, X: Any) -> Table:
-        """Return rows to predict."""
-        self._check_fitted()
-        return inputs.read_rows(X, self.schema_, self.bad_rows, has_names=self._has_names())
-
-    def _read_measured(self, X: Any, y: Any) -> tuple[Table, pa.Array]:
-        """Return rows and their labels, not all of which are null."""
-        self._check_fitted()
-        return inputs.read_measured(
-            X, y, self.target_, self.schema_, self.bad_rows, has_names=self._has_names()
-        )
-
-    def _check_fitted(self) -> None:
-        check_is_fitted(self, "_predictor")
-
-    def _has_names(self) -> bool:
-        return hasattr(self, "feature_names_in_")
+        return self._fitted().evaluate(X, y)
 
     # -- keeping -------------------------------------------------------------------------------
 
@@ -373,52 +323,12 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ModelWriteError
             The file cannot be written.
         """
-        self._check_fitted()
-        size = write_model(path, self._content(), overwrite=overwrite)
-        self.report_.size["model_bytes"] = size
-        return size
-
-    def _content(self) -> ModelContent:
-        """Return what a model file holds."""
-        meta, arrays = self._predictor.state()
-        header = {
-            "params": params.to_json(self.get_params(deep=False), self._seed),
-            "seed": self._seed,
-            "target": self.target_,
-            "classes": self.classes_.tolist(),
-            "classes_dtype": self.classes_.dtype.str,
-            "feature_names": self.feature_names_in_.tolist() if self._has_names() else None,
-            "n_features_in": self.n_features_in_,
-            "schema": self.schema_.to_list(),
-            **meta,
-        }
-        run_block = {"report": self.report_.to_dict(), "interrupted": self.interrupted_}
-        return ModelContent(header, arrays, run_block)
+        return self._fitted().save(path, overwrite=overwrite)
 
     @property
     def content_sha256_(self) -> str:
         """SHA-256 of the model without the account of its run."""
-        self._check_fitted()
-        return content_sha256(self._content())
-
-    @classmethod
-    def _from_content(cls, content: ModelContent) -> Self:
-        """Rebuild from `_content`'s result."""
-        header = content.header
-        model = cls(**header["params"])
-        model.target_ = header["target"]
-        model.classes_ = np.array(header["classes"], dtype=header["classes_dtype"])
-        model.schema_ = Schema.from_list(header["schema"])
-        names = header["feature_names"]
-        model._set_names(
-            names or [c.name for c in model.schema_.columns], has_names=names is not None
-        )
-        model._predictor = Predictor.from_state(header, content.arrays)
-        model.report_ = RunReport.from_dict(content.run["report"])
-        model.leaderboard_ = model.report_.search["leaderboard"]
-        model.interrupted_ = content.run["interrupted"]
-        model._seed, model._n_threads = header["seed"], params.usable_threads(model.n_threads)
-        return model
+        return self._fitted().content_sha256()
 
     def __sklearn_tags__(self) -> Any:
         """Say to scikit-learn what is accepted."""
@@ -450,13 +360,5 @@ def load(path: str | os.PathLike[str]) -> UDT:
     NotAModel, NewerVersion, CorruptModel
         It is something else, of a newer udt, or damaged.
     """
-    content = read_model(path)
-    try:
-        model = UDT._from_content(content)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(
-            f"{os.fspath(path)} has parts that this udt ({__version__}) does not understand: "
-            f"{error!r}. Train the model again, or use the udt that wrote it."
-        ) from error
-    model.report_.size["model_bytes"] = os.path.getsize(path)
-    return model
+    model = load_model(path)
+    return UDT(**model.given)._adopt(model)

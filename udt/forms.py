@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_array
 
 from udt.errors import DataError
 from udt.table import BadRows, Table, as_table
@@ -72,10 +71,10 @@ def _read_texts(X: Any) -> Table:
 
 def _read_array(X: Any) -> Table:
     """Return an array's columns, called x0, x1, …, checked as scikit-learn does."""
-    if isinstance(X, list | tuple):
-        X = as_table(X) if all(isinstance(row, list | tuple) for row in X) else X
-        if isinstance(X, Table):
-            return X  # each cell of its own type, where NumPy would make all of them text
+    if isinstance(X, list | tuple) and all(isinstance(row, list | tuple) for row in X):
+        return as_table(X)  # each column of its own type, where NumPy would make all of them text
+    from sklearn.utils.validation import check_array  # half a second that files do not need
+
     checked = check_array(X, dtype=None, ensure_all_finite=False, estimator="UDT")
     if checked.dtype.kind == "c":
         raise DataError("Complex data not supported. Expected real numbers or text.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from udt.params import KindOf
 from udt.table import BadRows, Table, as_table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Labelled:
     """Rows and their labels.
 
@@ -194,7 +195,18 @@ def _drop_unlabelled(rows: Labelled) -> Labelled:
 
 
 def append_rows(table: Table, other: Table) -> Table:
-    """Return a table with another one's rows below, in the first one's columns and types."""
+    """Return a table with another one's rows below, in the first one's columns and types.
+
+    Raises
+    ------
+    DataError
+        They have no column in common.
+    """
+    if not any(name in other for name in table.names):
+        raise DataError(
+            f"{other.source} has none of the columns of {table.source}. "
+            f"Expected: {_some(table.names)}. Its columns are: {_some(other.names)}."
+        )
     columns = {}
     for name in table.names:
         own = table.column(name)
@@ -262,9 +274,17 @@ def _by_position(table: Table, schema: Schema, *, warn: bool) -> Table:
             "Only one of the tables to train on and to predict has names of columns; the columns "
             f"are taken in the order {_some(names)}.",
             UserWarning,
-            stacklevel=5,  # who called predict
+            stacklevel=_level_of_caller(),
         )
     return _rename(table, names)
+
+
+def _level_of_caller() -> int:
+    """Return how far up the stack whoever called udt is, for a warning to point there."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] == "udt":
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _some(names: Sequence[str]) -> str:
@@ -303,7 +323,7 @@ def check_columns(table: Table, schema: Schema) -> None:
         f"{table.source} lacks columns that the model was trained on; they count as missing: "
         f"{', '.join(missing)}.",
         UserWarning,
-        stacklevel=5,  # who called predict
+        stacklevel=_level_of_caller(),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -133,6 +134,15 @@ def warn(rows: Labelled, schema: Schema) -> list[str]:
         *_about_labels(rows),
         *_about_leaks(rows, schema),
     ]
+
+
+def warn_of_unknown(test: Labelled, classes: npt.NDArray[Any]) -> list[str]:
+    """Return a sentence if rows to measure on have labels that the model cannot predict."""
+    n_unknown = int((labels.encode(test.labels, classes) < 0).sum())
+    if not n_unknown:
+        return []
+    have = "has a label" if n_unknown == 1 else "have labels"
+    return [f"{_rows(n_unknown)} to test on {have} not seen in training: counted as wrong."]
 
 
 def _about_file(table: Table) -> Iterator[str]:

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from sklearn.utils.validation import column_or_1d
 
 from udt.errors import DataError, EmptyTable, OneClassOnly, SettingsError
 from udt.table import as_table
@@ -47,6 +46,8 @@ def from_y(y: Any) -> pa.Array:
         )
     if isinstance(y, pa.Array | pa.ChunkedArray):
         return from_column(as_table({"y": y}).column("y"))
+    from sklearn.utils.validation import column_or_1d  # half a second that files do not need
+
     array = column_or_1d(_as_array(y), warn=True)
     if len(array) == 0:
         raise EmptyTable("y holds no label. Expected one for each row.")

@@ -18,6 +18,12 @@ from udt.table import BadRows
 KindOf = dict[str, tuple[str, Mapping[str, Any]]]
 """Column name to (kind, params), as `udt.featurizers.infer.infer_schema` takes them."""
 
+NAMES = (
+    "target", "time_limit", "width", "text", "categorical", "numeric", "date", "multi", "ignore",
+    "bad_rows", "instance", "region", "country", "random_state", "n_threads",
+)  # fmt: skip
+"""All parameters of `UDT`."""
+
 _TIME = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|m|h|)\s*")
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MAX_SEED = 2**32 - 1

@@ -24,7 +24,7 @@ _BLOCK_CELLS = 1 << 23  # probabilities of a block
 _FEW_ROWS = 256  # not worth a second thread
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Predictor:
     """What a model needs to predict.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,19 +16,21 @@ from udt.carbon import Meter
 from udt.errors import DataError
 from udt.featurizers.schema import Schema
 from udt.inputs import Labelled
-from udt.params import Params
+from udt.model import Model
+from udt.params import Params, check_params, to_json
 from udt.predictor import Predictor
-from udt.report import RunReport
 from udt.table import Table
 
-OnProgress = Callable[[str, float | None, str], None]
+OnProgress = Note
+"""What a user passes to follow a run."""
+
 Classes = npt.NDArray[Any]
 Codes = npt.NDArray[np.int32]
 
 _METERED_ROWS = 2_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Read:
     """All that a run reads.
 
@@ -53,64 +55,57 @@ class Read:
     test: Labelled | None
 
 
-@dataclass(frozen=True)
-class Run:
-    """What a run leaves.
-
-    Attributes
-    ----------
-    read : Read
-        What was read.
-    schema : Schema
-        The columns' kinds.
-    learned : Learned
-        How the race went.
-    predictor : Predictor
-        The model.
-    report : RunReport
-        The account.
-    """
-
-    read: Read
-    schema: Schema
-    learned: Learned
-    predictor: Predictor
-    report: RunReport
-
-
-def run(given: Params, X: Any, y: Any, *, valid: Any, test: Any, tell: OnProgress | None) -> Run:
+def train(
+    given: Mapping[str, Any],
+    X: Any,
+    y: Any = None,
+    *,
+    valid: Any = None,
+    test: Any = None,
+    on_progress: OnProgress | None = None,
+) -> Model:
     """Read, race, train, measure and account for it all.
 
     Parameters
     ----------
-    given : Params
-        What the user has set.
-    X, y, valid, test
+    given : mapping
+        All parameters of `UDT` by name.
+    X, y, valid, test, on_progress
         As in `UDT.fit`.
-    tell : callable or None
-        Told of each stage.
+
+    Raises
+    ------
+    DataError, SettingsError, DivergedError
+        As in `UDT.fit`.
     """
-    budget = automl.Budget(given.time_limit_s)
-    meter = Meter(given.machine, given.place, since_process_start=tell is not None)
-    with Stages(meter, tell) as stages:
+    checked = check_params(given)
+    budget = automl.Budget(checked.time_limit_s)
+    meter = Meter(checked.machine, checked.place, since_process_start=on_progress is not None)
+    with Stages(meter, on_progress) as stages:
         stages("read")
-        read = _read(given, X, y, valid, test)
+        read = _read(checked, X, y, valid, test)
         stages("featurize")
-        schema = inputs.infer(read.rows, given.kinds)
-        inputs.check_usable(read.rows.table, schema)
-        if read.test is not None:
-            inputs.check_columns(read.test.table, schema)
-        warnings = inspection.warn(read.rows, schema)
-        learned = _learn(given, read, schema, budget, stages)
+        schema, warnings = _look(checked, read)
+        learned = _learn(checked, read, schema, budget, stages)
         stages("test")
         predictor = Predictor(learned.encoder, learned.network, learned.mix)
-        scores, usage = _measure(given, read, learned, predictor)
+        scores, usage = _measure(checked, read, learned, predictor)
         stages.close()
         report = write_report(
             read.rows, schema, learned, n_classes=len(read.classes), scores=scores, usage=usage,
             stages=stages, warnings=warnings,
         )  # fmt: skip
-    return Run(read, schema, learned, predictor, report)
+    return Model(
+        given=to_json(given, checked.seed),
+        seed=checked.seed,
+        target=read.rows.target,
+        classes=read.classes,
+        schema=schema,
+        has_names=not read.rows.is_array,
+        predictor=predictor,
+        report=report,
+        interrupted=learned.interrupted,
+    )
 
 
 def _read(given: Params, X: Any, y: Any, valid: Any, test: Any) -> Read:
@@ -134,6 +129,17 @@ def _read(given: Params, X: Any, y: Any, valid: Any, test: Any) -> Read:
         measured = inputs.read_labelled(test, rows.target, given.bad_rows)
         inputs.check_labelled(measured.labels, rows.target, measured.table.source)
     return Read(rows, classes, table, codes, measured)
+
+
+def _look(given: Params, read: Read) -> tuple[Schema, list[str]]:
+    """Return the columns' kinds, and what the user should know of the data."""
+    schema = inputs.infer(read.rows, given.kinds)
+    inputs.check_usable(read.rows.table, schema)
+    warnings = inspection.warn(read.rows, schema)
+    if read.test is not None:
+        inputs.check_columns(read.test.table, schema)
+        warnings += inspection.warn_of_unknown(read.test, read.classes)
+    return schema, warnings
 
 
 def _learn(given: Params, read: Read, schema: Schema, budget: automl.Budget, note: Note) -> Learned:

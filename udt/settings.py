@@ -77,4 +77,4 @@ class TrainSettings:
     bias_lr_ratio: float = 0.05
     dropout: float = 0.5
     skip_below: float = 0.1
-    patience_epochs: int = 0
+    patience_epochs: int = 3

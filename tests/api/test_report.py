@@ -62,6 +62,7 @@ def test_a_test_table_is_what_is_measured(rows: Rows) -> None:
     assert metrics["split"] == "test"
     assert metrics["n_rows"] == 49
     assert metrics["accuracy"] == pytest.approx(fitted.score(test))
+    assert any("1 row to test on has a label not seen" in w for w in fitted.report_.warnings)
     evaluated = fitted.evaluate(test)
     assert evaluated["metrics"] == metrics
     assert evaluated["n_unknown"] == 1

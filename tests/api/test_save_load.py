@@ -10,7 +10,7 @@ import pytest
 
 import udt
 from tests.api.conftest import Rows, quick
-from udt import UDT
+from udt import UDT, params
 from udt.errors import CorruptModel, ModelFileError, NotAModel, SettingsError
 from udt.model_file import ModelContent, read_model, write_model
 
@@ -78,6 +78,18 @@ def test_a_model_of_an_array(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
 
 
+def test_parameters_that_other_versions_have(text_model: UDT, tmp_path: Path) -> None:
+    text_model.save(tmp_path / "m.udt")
+    content = read_model(tmp_path / "m.udt")
+    given = {**content.header["params"], "colour": "red"}
+    del given["width"]
+    header = {**content.header, "params": given}
+    write_model(tmp_path / "n.udt", ModelContent(header, content.arrays, content.run))
+    loaded = udt.load(tmp_path / "n.udt")
+    assert loaded.get_params() == text_model.get_params()
+    assert set(params.NAMES) == set(UDT().get_params())
+
+
 def test_a_file_is_replaced_only_if_told(text_model: UDT, tmp_path: Path) -> None:
     text_model.save(tmp_path / "m.udt")
     with pytest.raises(SettingsError, match="overwrite=True"):
@@ -100,7 +112,7 @@ def test_what_is_no_model(tmp_path: Path, text_model: UDT) -> None:
 
 @pytest.mark.parametrize(
     ("part", "value"),
-    [("params", {"colour": "red"}), ("classes_dtype", "<x9"), ("columns", [{}]), ("mix", None)],
+    [("params", None), ("classes_dtype", "<x9"), ("columns", [{}]), ("mix", None)],
 )
 def test_parts_that_are_not_understood(
     text_model: UDT, tmp_path: Path, part: str, value: Any

@@ -28,6 +28,7 @@ class Done(NamedTuple):
     loss_deep: float
     n_kept: int
     n_backward: int
+    n_rows_backward: int
 
 
 def random_network(
@@ -114,7 +115,7 @@ def test_one_step_is_adagrad_on_the_slope_of_both_losses(classes, seed):
     padding = network.w_wide[:, N_CLASSES:-1].copy(), network.w_in[:, WIDTH:-1].copy()
     done, _ = train(network, rows, targets_of([classes]))
     np.testing.assert_allclose(done[:2], losses(before, x, classes), rtol=1e-5)
-    assert done[2:] == (len(rows.indices), len(rows.indices))
+    assert done[2:] == (len(rows.indices), len(rows.indices), 1)
     expected = reference_step(before, x, classes, STEP)
     for name, found in arrays64(network).items():
         np.testing.assert_allclose(found, expected[name], rtol=2e-5, atol=2e-6, err_msg=name)

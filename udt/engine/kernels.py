@@ -183,8 +183,11 @@ def train_rows(network, scratch, rows, targets, order, start, stop, step):
         Sums of the rows' NLL (nats).
     n_kept, n_backward : int
         Features computed; those of rows that took the deep backward pass.
+    n_rows_backward : int
+        How many rows took it.
     """
-    loss_wide, loss_deep, n_kept, n_backward = 0.0, 0.0, 0, 0
+    loss_wide, loss_deep = 0.0, 0.0
+    n_kept, n_backward, n_rows_backward = 0, 0, 0
     deep = len(network.b_hidden) > 0
     for i in range(start, stop):
         row = order[i]
@@ -203,7 +206,8 @@ def train_rows(network, scratch, rows, targets, order, start, stop, step):
             if loss >= step.skip_below:
                 _backward_deep(network, scratch, n, lr * step.deep_rate)
                 n_backward += n
-    return loss_wide, loss_deep, n_kept, n_backward
+                n_rows_backward += 1
+    return loss_wide, loss_deep, n_kept, n_backward, n_rows_backward
 
 
 @jit(fastmath=FLAGS)

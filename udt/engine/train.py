@@ -145,7 +145,7 @@ class _Run:
         self.scratch: list[Scratch] = [
             make_scratch(self.network, longest, seed * 64 + i + 1) for i in range(n_threads)
         ]
-        self.n_kept = self.n_backward = 0
+        self.n_kept = self.n_backward = self.n_rows_backward = 0
 
     def epoch(self, epoch: int, pool: ThreadPoolExecutor) -> tuple[float, float]:
         """Train on all rows once; return the mean losses of both paths (nats)."""
@@ -161,8 +161,8 @@ class _Run:
             skip_below=np.float32(s.skip_below),
         )
 
-        def shard(i: int) -> tuple[float, float, int, int]:
-            done: tuple[float, float, int, int] = train_rows(
+        def shard(i: int) -> tuple[float, float, int, int, int]:
+            done: tuple[float, float, int, int, int] = train_rows(
                 self.network, self.scratch[i], self.rows, self.targets, order,
                 cuts[i], cuts[i + 1], step,
             )  # fmt: skip
@@ -171,15 +171,18 @@ class _Run:
         totals = np.sum(list(pool.map(shard, range(n_shards))), axis=0)
         self.n_kept += int(totals[2])
         self.n_backward += int(totals[3])
+        self.n_rows_backward += int(totals[4])
         return float(totals[0] / n), float(totals[1] / n)
 
     def work(self, n_epochs: int) -> float:
         """Return multiply-adds done ÷ those with every feature kept and both passes run."""
-        lengths = np.diff(self.rows.indptr)[self.which]
-        n_all = int(lengths.sum()) * max(1, n_epochs)
         n_classes, width = self.network.n_classes, self.network.width
+        n_rows = len(self.which) * n_epochs
+        n_features = int(np.diff(self.rows.indptr)[self.which].sum()) * n_epochs
         done = 2 * n_classes * self.n_kept + width * (self.n_kept + self.n_backward)
-        return done / max(1, 2 * (n_classes + width) * n_all)
+        done += width * n_classes * (n_rows + 2 * self.n_rows_backward)
+        dense = 2 * (n_classes + width) * n_features + 3 * width * n_classes * n_rows
+        return done / max(1, dense)
 
 
 def train(
@@ -242,49 +245,64 @@ def train(
     )
 
 
+class _Best:
+    """The best state so far: the last one, or with a holdout that of least held-out loss."""
+
+    def __init__(self, run: _Run, holdout: Holdout | None) -> None:
+        self.run, self.holdout = run, holdout
+        self.network, self.loss, self.epoch = run.network, np.inf, 0
+        self.mix: Mix | None = None
+
+    def look(self, entry: dict[str, Any]) -> None:
+        """Judge the state after an epoch; write what the holdout says into the entry."""
+        epoch = entry["epoch"]
+        if self.holdout is None:
+            self.epoch = epoch
+            return
+        z = logits(self.run.network, self.holdout.rows, len(self.run.scratch))
+        mix = fit_mix(*z, self.holdout.y)
+        loss, accuracy = mix_loss(*z, self.holdout.y, mix)
+        entry |= {"holdout_loss": loss, "holdout_accuracy": accuracy}
+        if loss < self.loss:
+            is_last = epoch == self.run.settings.epochs
+            self.network = self.run.network if is_last else copy_network(self.run.network)
+            self.mix, self.loss, self.epoch = mix, loss, epoch
+
+    def is_old(self, epoch: int) -> bool:
+        """Whether patience is at its end."""
+        patience = self.run.settings.patience_epochs
+        return self.holdout is not None and 0 < patience <= epoch - self.epoch
+
+
 def _train_once(run: _Run, holdout: Holdout | None, on_epoch: OnEpoch) -> Trained | None:
     """Train from start to end; None if the numbers were lost."""
     started = time.perf_counter()
     history: list[dict[str, Any]] = []
-    best_loss, best_epoch, best_mix = np.inf, 0, None
-    best, interrupted = run.network, False
+    best, interrupted = _Best(run, holdout), False
     with ThreadPoolExecutor(len(run.scratch)) as pool:
-        for epoch in range(run.settings.epochs):
-            try:
-                loss_wide, loss_deep = run.epoch(epoch, pool)
-            except KeyboardInterrupt:
-                if not history:
-                    raise
-                interrupted = True
-                break
-            if not np.isfinite(loss_wide + loss_deep):
-                return None
-            entry: dict[str, Any] = {
-                "epoch": epoch + 1,
-                "rows_seen": (epoch + 1) * len(run.which),
-                "seconds": time.perf_counter() - started,
-                "loss_wide": loss_wide,
-                "loss_deep": loss_deep,
-            }
-            history.append(entry)
-            if holdout is not None:
-                z = logits(run.network, holdout.rows, len(run.scratch))
-                mix = fit_mix(*z, holdout.y)
-                loss, accuracy = mix_loss(*z, holdout.y, mix)
-                entry |= {"holdout_loss": loss, "holdout_accuracy": accuracy}
-                if loss < best_loss:
-                    best_loss, best_epoch, best_mix = loss, epoch + 1, mix
-                    last = epoch + 1 == run.settings.epochs
-                    best = run.network if last else copy_network(run.network)
-            patience = run.settings.patience_epochs
-            worn_out = holdout is not None and 0 < patience <= epoch + 1 - best_epoch
-            if not on_epoch(entry) or worn_out:
-                break
-    if holdout is None:
-        best_epoch = len(history)
-    if not is_finite(best):
+        try:
+            for epoch in range(1, run.settings.epochs + 1):
+                loss_wide, loss_deep = run.epoch(epoch - 1, pool)
+                if not np.isfinite(loss_wide + loss_deep):
+                    return None
+                entry: dict[str, Any] = {
+                    "epoch": epoch,
+                    "rows_seen": epoch * len(run.which),
+                    "seconds": time.perf_counter() - started,
+                    "loss_wide": loss_wide,
+                    "loss_deep": loss_deep,
+                }
+                best.look(entry)
+                history.append(entry)
+                if not on_epoch(entry) or best.is_old(epoch):
+                    break
+        except KeyboardInterrupt:
+            if best.epoch == 0:
+                raise
+            interrupted = True
+    if best.epoch == 0 or not is_finite(best.network):
         return None
-    return Trained(best, best_mix, history, best_epoch, run.work(len(history)), interrupted)
+    return Trained(best.network, best.mix, history, best.epoch, run.work(len(history)), interrupted)
 
 
 def _in_threads(call: Callable[[int, int], None], n_rows: int, n_threads: int) -> None:

@@ -144,7 +144,7 @@ def salt_of(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TextEncoder:
     """Turns a text column into sets of known n-grams.
 
@@ -170,7 +170,7 @@ class TextEncoder:
 
     @classmethod
     def fit(cls, column: pa.Array, *, name: str, kinds: int, n_threads: int = 1) -> TextEncoder:
-        """Learn the n-grams that occur at least twice; the features do not depend on row order."""
+        """Learn the n-grams that occur at least twice, and a few more that selection drops."""
         salt = salt_of(name)
         return cls(repeated_keys(as_texts(column), kinds, salt, n_threads), kinds, salt)
 

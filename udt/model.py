@@ -1,0 +1,196 @@
+"""A trained model: predicts, is measured, is kept. `UDT` is the scikit-learn estimator around it.
+
+Apart from the estimator, because importing scikit-learn takes longer than predicting a file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from udt import __version__, inputs, labels, params
+from udt.account import evaluation
+from udt.errors import ModelFileError, SettingsError
+from udt.featurizers.schema import Schema
+from udt.model_file import ModelContent, content_sha256, read_model, write_model
+from udt.predictor import F32, Predictor
+from udt.report import RunReport
+from udt.table import BadRows, Table
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained model.
+
+    Attributes
+    ----------
+    given : dict
+        The estimator's parameters, JSON-able.
+    seed : int
+        What everything was drawn from.
+    target : str
+        What the labels are called.
+    classes : ndarray, shape (n_classes,)
+        Sorted labels, as the user wrote them.
+    schema : Schema
+        The columns' kinds.
+    has_names : bool
+        Whether it was trained on columns with names, not on an array.
+    predictor : Predictor
+        From tables to probabilities.
+    report : RunReport
+        The account of its training.
+    interrupted : bool
+        Whether Ctrl-C ended the training early.
+    """
+
+    given: Mapping[str, Any]
+    seed: int
+    target: str
+    classes: npt.NDArray[Any]
+    schema: Schema
+    has_names: bool
+    predictor: Predictor
+    report: RunReport
+    interrupted: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns that it was trained on."""
+        return tuple(c.name for c in self.schema.columns)
+
+    @property
+    def n_threads(self) -> int:
+        """CPU threads to predict with."""
+        return params.usable_threads(self.given["n_threads"])
+
+    @property
+    def _bad_rows(self) -> BadRows:
+        return params.check_bad_rows(self.given["bad_rows"])
+
+    # -- using ---------------------------------------------------------------------------------
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Return the most probable label of each row; see `UDT.predict`."""
+        codes = self.predictor.classes(self._read(X), self.n_threads)
+        return np.asarray(self.classes[codes])
+
+    def predict_proba(self, X: Any) -> F32:
+        """Return class probabilities; see `UDT.predict_proba`."""
+        return self.predictor.probas(self._read(X), self.n_threads)
+
+    def predict_top_k(self, X: Any, k: int) -> tuple[npt.NDArray[Any], F32]:
+        """Return the most probable labels and their probabilities; see `UDT.predict_top_k`."""
+        table, n_classes = self._read(X), len(self.classes)
+        if not params.is_int(k) or not 1 <= k <= n_classes:
+            raise SettingsError(
+                f"The 'k' parameter of predict_top_k must be from 1 to {n_classes}, the "
+                f"number of classes. Got {k!r} instead."
+            )
+        probas = self.predictor.probas(table, self.n_threads)
+        best = np.argsort(-probas, axis=1, kind="stable")[:, :k]
+        return self.classes[best], np.take_along_axis(probas, best, axis=1)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the accuracy on rows with labels; see `UDT.score`."""
+        table, column = self._read_measured(X, y)
+        truth = labels.encode(column, self.classes)
+        hits = self.predictor.classes(table, self.n_threads) == truth
+        labelled = np.asarray(column.is_valid())
+        weights = None if sample_weight is None else np.asarray(sample_weight)[labelled]
+        return float(np.average(hits[labelled], weights=weights))
+
+    def evaluate(self, X: Any, y: Any = None) -> dict[str, Any]:
+        """Return all that is told of predictions for rows with labels; see `UDT.evaluate`."""
+        table, column = self._read_measured(X, y)
+        labelled = np.flatnonzero(np.asarray(column.is_valid()))
+        truth = labels.encode(column, self.classes)[labelled]
+        probas = self.predictor.probas(table, self.n_threads)[labelled]
+        names = [str(label) for label in self.classes]
+        return {"model": "model", "source": table.source, **evaluation(truth, probas, names)}
+
+    def _read(self, X: Any) -> Table:
+        return inputs.read_rows(X, self.schema, self._bad_rows, has_names=self.has_names)
+
+    def _read_measured(self, X: Any, y: Any) -> tuple[Table, pa.Array]:
+        return inputs.read_measured(
+            X, y, self.target, self.schema, self._bad_rows, has_names=self.has_names
+        )
+
+    # -- keeping -------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
+        """Write the model to one file; return its size in bytes; see `UDT.save`."""
+        size = write_model(path, self._content(), overwrite=overwrite)
+        self.report.size["model_bytes"] = size
+        return size
+
+    def content_sha256(self) -> str:
+        """Return the SHA-256 of the model without the account of its run."""
+        return content_sha256(self._content())
+
+    def _content(self) -> ModelContent:
+        """Return what a model file holds."""
+        meta, arrays = self.predictor.state()
+        header = {
+            "params": dict(self.given),
+            "seed": self.seed,
+            "target": self.target,
+            "classes": self.classes.tolist(),
+            "classes_dtype": self.classes.dtype.str,
+            "has_names": self.has_names,
+            "schema": self.schema.to_list(),
+            **meta,
+        }
+        run = {"report": self.report.to_dict(), "interrupted": self.interrupted}
+        return ModelContent(header, arrays, run)
+
+    @classmethod
+    def _from_content(cls, content: ModelContent) -> Model:
+        """Rebuild from `_content`'s result."""
+        header, run = content.header, content.run
+        given = header["params"]
+        return cls(
+            given={name: given.get(name) for name in params.NAMES},
+            seed=header["seed"],
+            target=header["target"],
+            classes=np.array(header["classes"], dtype=header["classes_dtype"]),
+            schema=Schema.from_list(header["schema"]),
+            has_names=header["has_names"],
+            predictor=Predictor.from_state(header, content.arrays),
+            report=RunReport.from_dict(run["report"]),
+            interrupted=run["interrupted"],
+        )
+
+
+def load_model(path: str | os.PathLike[str]) -> Model:
+    """Read a model that `Model.save` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Raises
+    ------
+    ModelFileError
+        The file is missing or holds what this udt does not understand.
+    NotAModel, NewerVersion, CorruptModel
+        It is something else, of a newer udt, or damaged.
+    """
+    content = read_model(path)
+    try:
+        model = Model._from_content(content)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"{os.fspath(path)} has parts that this udt ({__version__}) does not understand: "
+            f"{error!r}. Train the model again, or use the udt that wrote it."
+        ) from error
+    model.report.size["model_bytes"] = os.path.getsize(path)
+    return model
