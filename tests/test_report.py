@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from udt.errors import ModelFileError
-from udt.report import RunReport, evaluation_text, schema_text
+from udt.report import RunReport, evaluation_text, footprint_text, schema_text
 
 RUN: dict[str, Any] = {
     "model": "reviews.udt",
@@ -232,6 +232,13 @@ def test_comparison_turns_around_when_the_run_took_more() -> None:
     assert "(this run took 2.0 × more)" in text_with(
         carbon={**RUN["carbon"], "total_g": 2.0, "roberta_g": 1.0}
     )
+
+
+def test_a_footprint_is_worded_as_in_a_run() -> None:
+    title, *lines = footprint_text("1 h", RUN["energy"], RUN["carbon"]).splitlines()
+    assert title.startswith("── udt ─ 1 h ─")
+    assert lines
+    assert set(lines) <= set(RunReport.from_dict(RUN).to_text().splitlines())
 
 
 # --- evaluation -------------------------------------------------------------------------------

@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import os
 import random
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -42,21 +40,19 @@ class FakeReport:
         return f"── udt ─ accuracy 50 % in {width} characters"
 
 
-class FakeUDT:
+class FakeModel:
     """Records what it is asked for."""
 
-    made: FakeUDT
-    interrupted_ = False
-    report_ = FakeReport()
-    classes_ = np.array(["no", "yes"], dtype=object)
+    made: FakeModel
+    interrupted = False
+    report = FakeReport()
+    classes = np.array(["no", "yes"], dtype=object)
 
-    def __init__(self, **params: Any) -> None:
-        FakeUDT.made = self
-        self.params = params
-
-    def fit(self, file: str, **options: Any) -> FakeUDT:
-        self.file, self.options = file, options
-        return self
+    @classmethod
+    def train(cls, given: dict[str, Any], file: str, **options: Any) -> FakeModel:
+        cls.made = cls()
+        cls.made.params, cls.made.file, cls.made.options = given, file, options
+        return cls.made
 
     def save(self, path: Path, *, overwrite: bool) -> int:
         path.write_bytes(b"model")
@@ -71,17 +67,15 @@ class FakeUDT:
 
     def predict_top_k(self, table: Any, k: int) -> tuple[Any, Any]:
         order = np.argsort(-self.predict_proba(table), axis=1)[:, :k]
-        return self.classes_[order], -np.sort(-self.predict_proba(table), axis=1)[:, :k]
+        return self.classes[order], -np.sort(-self.predict_proba(table), axis=1)[:, :k]
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeUDT]:
-    """Put a stand-in for `udt.classifier` in place."""
-    module = ModuleType("udt.classifier")
-    module.UDT = FakeUDT  # type: ignore[attr-defined]
-    module.load = lambda path: FakeUDT()  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "udt.classifier", module)
-    return FakeUDT
+def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeModel]:
+    """Put a stand-in in the place of training and loading."""
+    monkeypatch.setattr("udt.run.train", FakeModel.train)
+    monkeypatch.setattr("udt.model.load_model", lambda path: FakeModel())
+    return FakeModel
 
 
 def make_table(path: Path, n_rows: int, seed: int) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import FakeUDT, Run
+from tests.cli.conftest import Run
 
 FOUND = {
     "schema": [{"column": "text", "kind": "text", "reason": "94 words a row on average"}],
@@ -21,16 +20,14 @@ FOUND = {
 }
 
 
-def test_flags_and_both_forms(
-    run: Run, fake: type[FakeUDT], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_flags_and_both_forms(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
     def inspect(*args: Any, **options: Any) -> Any:
         asked.append((args, {k: v for k, v in options.items() if v is not None}))
         return FOUND
 
-    monkeypatch.setattr(sys.modules["udt.classifier"], "inspect", inspect, raising=False)
+    monkeypatch.setattr("udt.inspection.inspect", inspect)
     flags = ("--target", "label", "--date", "when", "--multi", "tags:|", "--bad-rows", "skip")
     result = run("inspect", "t.csv", *flags)
     assert result.exit_code == 0, result.stderr

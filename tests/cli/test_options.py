@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cli.conftest import FakeUDT, Run
+from tests.cli.conftest import FakeModel, Run
 from udt.cli.options import parse_multi
 from udt.errors import SettingsError
 
@@ -27,7 +27,7 @@ def test_multi_refuses_half_a_pair(item: str) -> None:
 
 
 def test_flag_beats_environment_beats_config_beats_default(
-    run: Run, fake: type[FakeUDT], tmp_path: Path
+    run: Run, fake: type[FakeModel], tmp_path: Path
 ) -> None:
     (tmp_path / "run.toml").write_text('seed = 1\nwidth = 32\nthreads = 1\ntime-limit = "1m"\n')
     env = {"UDT_SEED": "2", "UDT_WIDTH": "64"}
@@ -39,7 +39,7 @@ def test_flag_beats_environment_beats_config_beats_default(
     assert params["region"] is None
 
 
-def test_config_may_hold_everything(run: Run, fake: type[FakeUDT], tmp_path: Path) -> None:
+def test_config_may_hold_everything(run: Run, fake: type[FakeModel], tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(
         'target = "label"\ntext = ["title", "body text"]\nignore = "id"\nmulti = "tags:|"\n'
         'bad_rows = "skip"\ntime_limit = 90\njson = true\n'
@@ -67,7 +67,7 @@ def test_config_may_hold_everything(run: Run, fake: type[FakeUDT], tmp_path: Pat
     ],
 )
 def test_config_is_checked_as_if_typed(
-    run: Run, fake: type[FakeUDT], tmp_path: Path, toml: str, part: str
+    run: Run, fake: type[FakeModel], tmp_path: Path, toml: str, part: str
 ) -> None:
     (tmp_path / "run.toml").write_text(toml)
     result = run(*TRAIN, "--config", "run.toml")
@@ -76,7 +76,7 @@ def test_config_is_checked_as_if_typed(
     assert part in line
 
 
-def test_config_that_is_not_there(run: Run, fake: type[FakeUDT]) -> None:
+def test_config_that_is_not_there(run: Run, fake: type[FakeModel]) -> None:
     result = run(*TRAIN, "--config", "nowhere.toml")
     assert result.exit_code == 2
     assert "nowhere.toml cannot be read" in result.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.conftest import FakeUDT, Run
+from tests.cli.conftest import FakeModel, Run
 from udt.cli import predict as module
 
 
@@ -25,32 +25,34 @@ def read(text: str) -> list[list[str]]:
     return list(csv.reader(io.StringIO(text, newline=""), strict=True))
 
 
-def test_labels(run: Run, fake: type[FakeUDT], table: Path) -> None:
+def test_labels(run: Run, fake: type[FakeModel], table: Path) -> None:
     result = run("predict", "m.udt", table)
     assert result.exit_code == 0, result.stderr
     assert result.stdout == "prediction\n" + "yes\n" * 5
 
 
-def test_proba(run: Run, fake: type[FakeUDT], table: Path) -> None:
+def test_proba(run: Run, fake: type[FakeModel], table: Path) -> None:
     rows = read(run("predict", "m.udt", table, "--proba").stdout)
     assert rows == [["prediction", "proba_no", "proba_yes"], *[["yes", "0.25", "0.75"]] * 5]
 
 
-def test_top_k_is_at_most_all_classes(run: Run, fake: type[FakeUDT], table: Path) -> None:
+def test_top_k_is_at_most_all_classes(run: Run, fake: type[FakeModel], table: Path) -> None:
     rows = read(run("predict", "m.udt", table, "--top-k", 9).stdout)
     assert rows[0] == ["prediction", "prediction_1", "proba_1", "prediction_2", "proba_2"]
     assert rows[1:] == [["yes", "yes", "0.75", "no", "0.25"]] * 5
 
 
 @pytest.mark.parametrize("flags", [("--top-k", 0), ("--top-k", 2, "--proba")])
-def test_refused_flags(run: Run, fake: type[FakeUDT], table: Path, flags: tuple[str, ...]) -> None:
+def test_refused_flags(
+    run: Run, fake: type[FakeModel], table: Path, flags: tuple[str, ...]
+) -> None:
     result = run("predict", "m.udt", table, *flags)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "--top-k" in result.stderr
 
 
 def test_chunks_do_not_show(
-    run: Run, fake: type[FakeUDT], table: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, fake: type[FakeModel], table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run("predict", "m.udt", table, "--proba").stdout
     monkeypatch.setattr(module, "_CHUNK_ROWS", 2)
@@ -58,18 +60,18 @@ def test_chunks_do_not_show(
 
 
 def test_labels_that_need_quotes(
-    run: Run, fake: type[FakeUDT], table: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, fake: type[FakeModel], table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     awkward = 'a,"b"\r\nc'
-    monkeypatch.setattr(fake, "classes_", np.array(["", awkward], dtype=object))
+    monkeypatch.setattr(fake, "classes", np.array(["", awkward], dtype=object))
     rows = read(run("predict", "m.udt", table).stdout_bytes.decode())
     assert rows == [["prediction"], *[[awkward]] * 5]
-    monkeypatch.setattr(fake, "classes_", np.array(["x", ""], dtype=object))
+    monkeypatch.setattr(fake, "classes", np.array(["x", ""], dtype=object))
     rows = read(run("predict", "m.udt", table).stdout_bytes.decode())
     assert rows == [["prediction"], *[[""]] * 5], "an empty label is no empty line"
 
 
-def test_stdin_to_a_file(run: Run, fake: type[FakeUDT]) -> None:
+def test_stdin_to_a_file(run: Run, fake: type[FakeModel]) -> None:
     args = ("predict", "m.udt", "-", "-o", "out.csv")
     result = run(*args, input="text\ngreat\nbroken\n")
     assert (result.exit_code, result.stdout) == (0, "")
@@ -82,7 +84,7 @@ def test_stdin_to_a_file(run: Run, fake: type[FakeUDT]) -> None:
     assert Path("out.csv").read_text() == "prediction\nyes\n"
 
 
-def test_the_input_is_not_replaced(run: Run, fake: type[FakeUDT], table: Path) -> None:
+def test_the_input_is_not_replaced(run: Run, fake: type[FakeModel], table: Path) -> None:
     before = table.read_text()
     result = run("predict", "m.udt", table, "-o", table, "--force")
     assert result.exit_code == 2

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer
 
-from tests.cli.conftest import FakeUDT, Run
+from tests.cli.conftest import Run
 from udt import errors
 from udt.cli.text import exit_codes, explain, one_line, plain_warnings
 from udt.model_file import ModelWriteError
@@ -54,12 +54,12 @@ def test_what_is_said_stays_on_one_line() -> None:
 
 
 def test_an_unforeseen_error_says_how_to_see_more(
-    fake: type[FakeUDT], run: Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fit(*_: Any, **__: Any) -> None:
+    def train(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(fake, "fit", fit)
+    monkeypatch.setattr("udt.run.train", train)
     args = ("train", "reviews.csv", "--target", "label")
     result = run(*args)
     assert result.exit_code == 1

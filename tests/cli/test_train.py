@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import FakeUDT, Run
+from tests.cli.conftest import FakeModel, Run
 
 TRAIN = ("train", "reviews.csv", "--target", "label")
 
 
-def test_flags_arrive_under_pythons_names(run: Run, fake: type[FakeUDT]) -> None:
+def test_flags_arrive_under_pythons_names(run: Run, fake: type[FakeModel]) -> None:
     flags = (
         "-o m.udt --test t.csv --valid v.csv --time-limit 5m --text a --text b --categorical c "
         "--numeric d --date e --multi f:; --ignore g --bad-rows skip --width 64 "
@@ -44,13 +44,13 @@ def test_flags_arrive_under_pythons_names(run: Run, fake: type[FakeUDT]) -> None
     assert os.listdir() == ["m.udt"]
 
 
-def test_what_is_not_said_is_none(run: Run, fake: type[FakeUDT]) -> None:
+def test_what_is_not_said_is_none(run: Run, fake: type[FakeModel]) -> None:
     run(*TRAIN)
     said = {k: v for k, v in fake.made.params.items() if v is not None}
     assert said == {"target": "label", "bad_rows": "refuse"}
 
 
-def test_the_report_goes_to_stdout_and_the_rest_to_stderr(run: Run, fake: type[FakeUDT]) -> None:
+def test_the_report_goes_to_stdout_and_the_rest_to_stderr(run: Run, fake: type[FakeModel]) -> None:
     result = run(*TRAIN)
     assert result.exit_code == 0
     assert result.stdout == "── udt ─ accuracy 50 % in 100 characters\n"
@@ -58,18 +58,18 @@ def test_the_report_goes_to_stdout_and_the_rest_to_stderr(run: Run, fake: type[F
     assert Path("reviews.udt").read_bytes() == b"model"
 
 
-def test_json_and_quiet(run: Run, fake: type[FakeUDT]) -> None:
+def test_json_and_quiet(run: Run, fake: type[FakeModel]) -> None:
     result = run(*TRAIN, "--json")
-    assert json.loads(result.stdout) == {**fake.report_.to_dict(), "model": "reviews.udt"}
+    assert json.loads(result.stdout) == {**fake.report.to_dict(), "model": "reviews.udt"}
     assert result.stderr == ""
     result = run(*TRAIN, "--quiet", "--force")
     assert (result.stdout, result.stderr, result.exit_code) == ("", "", 0)
 
 
 def test_an_interrupted_run_saves_its_best_and_ends_with_130(
-    run: Run, fake: type[FakeUDT], monkeypatch: pytest.MonkeyPatch
+    run: Run, fake: type[FakeModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fake, "interrupted_", True)
+    monkeypatch.setattr(fake, "interrupted", True)
     result = run(*TRAIN)
     assert result.exit_code == 130
     assert "accuracy" in result.stdout
@@ -77,19 +77,19 @@ def test_an_interrupted_run_saves_its_best_and_ends_with_130(
     assert Path("reviews.udt").exists()
 
 
-def test_the_output_is_checked_before_anything_is_read(run: Run, fake: type[FakeUDT]) -> None:
+def test_the_output_is_checked_before_anything_is_read(run: Run, fake: type[FakeModel]) -> None:
     Path("reviews.udt").write_text("old")
-    FakeUDT.made = None  # type: ignore[assignment]
+    FakeModel.made = None  # type: ignore[assignment]
     result = run(*TRAIN)
     assert result.exit_code == 2
     assert "--force" in result.stderr
-    assert FakeUDT.made is None
+    assert FakeModel.made is None
     assert Path("reviews.udt").read_text() == "old"
     assert run(*TRAIN, "--force").exit_code == 0
     assert Path("reviews.udt").read_text() == "model"
 
 
-def test_stdin_is_read_once(run: Run, fake: type[FakeUDT]) -> None:
+def test_stdin_is_read_once(run: Run, fake: type[FakeModel]) -> None:
     result = run("train", "-", "--target", "label", "--test", "-")
     assert result.exit_code == 2
     assert "stdin" in result.stderr

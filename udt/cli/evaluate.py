@@ -13,10 +13,10 @@ def evaluate(model: opt.Model, file: opt.File, as_json: opt.AsJson = False) -> N
 
     Example: udt evaluate reviews.udt test.csv
     """
-    from udt.classifier import load
+    from udt.model import load_model
     from udt.report import evaluation_text
 
-    result = {**load(model).evaluate(file), "model": str(model)}
+    result = {**load_model(model).evaluate(file), "model": str(model)}
     if as_json:
         print_json(result)
     else:

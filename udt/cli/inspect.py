@@ -31,7 +31,7 @@ def inspect(
     """
     kinds = opt.column_kinds(text, categorical, numeric, date, multi, ignore)
 
-    from udt.classifier import inspect as inspect_table
+    from udt.inspection import inspect as inspect_table
     from udt.report import schema_text
 
     found = inspect_table(file, target, **kinds, bad_rows=bad_rows.value)

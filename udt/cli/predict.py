@@ -14,7 +14,7 @@ from udt.cli.output import check_output, open_output
 from udt.errors import SettingsError
 
 if TYPE_CHECKING:
-    from udt.classifier import UDT
+    from udt.model import Model
     from udt.table import Table
 
 _CHUNK_ROWS = 1 << 15  # large enough for all threads to have work, small enough to stream
@@ -47,23 +47,23 @@ def predict(
     if output is not None:
         check_output(output, force=force, inputs=[str(model), file])
 
-    from udt.classifier import load
+    from udt.model import load_model
     from udt.table import read_table
 
-    classifier = load(model)
+    loaded = load_model(model)
     table = read_table(file)
     with open_output(output) as sink:
-        for rows in _rows(classifier, table, top_k, proba):
+        for rows in _rows(loaded, table, top_k, proba):
             sink.write(_csv(rows))
 
 
-def _rows(model: UDT, table: Table, top_k: int | None, proba: bool) -> Iterator[list[list[str]]]:
+def _rows(model: Model, table: Table, top_k: int | None, proba: bool) -> Iterator[list[list[str]]]:
     """Yield the header, then the cells of one chunk of rows after another."""
-    n_classes = len(model.classes_)
+    n_classes = len(model.classes)
     k = min(top_k or 0, n_classes)
     header = ["prediction"]
     if proba:
-        header += [f"proba_{label}" for label in model.classes_.tolist()]
+        header += [f"proba_{label}" for label in model.classes.tolist()]
     for i in range(1, k + 1):
         header += [f"prediction_{i}", f"proba_{i}"]
     yield [header]
@@ -75,7 +75,7 @@ def _rows(model: UDT, table: Table, top_k: int | None, proba: bool) -> Iterator[
             yield _pairs(labels.tolist(), probas.tolist())
         else:
             probas = model.predict_proba(chunk)
-            labels = model.classes_[probas.argmax(axis=1)]  # as predict has it, computed once
+            labels = model.classes[probas.argmax(axis=1)]  # as predict has it, computed once
             rows = [[str(label)] for label in labels.tolist()]
             yield _with_probas(rows, probas) if proba else rows
 

@@ -15,7 +15,7 @@ from udt.cli.text import INTERRUPTED, say
 from udt.errors import SettingsError
 
 if TYPE_CHECKING:
-    from udt.classifier import UDT
+    from udt.model import Model
 
 
 def train(
@@ -80,9 +80,9 @@ def train(
         raise SettingsError("'-' stands for stdin, which can be read once. Give files instead.")
     check_output(output, force=force, inputs=[file, test, valid])
 
-    from udt.classifier import UDT
+    from udt import run
 
-    model = UDT(
+    given = dict(
         target=target,
         time_limit=time_limit,
         width=width,
@@ -95,17 +95,17 @@ def train(
         n_threads=threads,
     )
     with show_progress(quiet) as on_progress:
-        model.fit(file, valid=valid, test=test, on_progress=on_progress)
+        model = run.train(given, file, valid=valid, test=test, on_progress=on_progress)
     model.save(output, overwrite=force)
     _tell(model, output, as_json=as_json, quiet=quiet)
-    if model.interrupted_:
+    if model.interrupted:
         say(f"Interrupted; the best model so far is in {output}.")
         raise typer.Exit(INTERRUPTED)
 
 
-def _tell(model: UDT, output: Path, *, as_json: bool, quiet: bool) -> None:
+def _tell(model: Model, output: Path, *, as_json: bool, quiet: bool) -> None:
     if as_json:
-        print_json({**model.report_.to_dict(), "model": str(output)})
+        print_json({**model.report.to_dict(), "model": str(output)})
     elif not quiet:
-        print_text(model.report_.to_text(page_width()))
+        print_text(model.report.to_text(page_width()))
         say(f"Saved {output}. Next: udt predict {output} FILE")
