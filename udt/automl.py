@@ -45,7 +45,7 @@ _CV_ROWS = 8_000
 _N_FOLDS = 5
 _MIN_HOLDOUT_ROWS, _MAX_HOLDOUT_ROWS = 1_000, 4_000
 _RACE_SHARE, _FINAL_SHARE = 0.2, 0.05
-_FEATURE_GROWTH = 0.75
+_FEATURE_GROWTH = 0.5
 _N_STAGES = 3
 
 
@@ -224,7 +224,6 @@ def learn(task: Task) -> Learned:
         sampled = np.concatenate([sampled, np.arange(task.n_train, n)])
     else:
         splits = make_splits(n_raced, rng)
-    task.note("search", 0.0, "")
     trials, interrupted = race(task, sampled, splits, facts, is_sample=is_sample)
     best = min(trials, key=_loss)
     held = None
@@ -328,7 +327,9 @@ def race(
     table = task.table if len(sampled) == task.table.n_rows else task.table.take(sampled)
     first = first_candidates(facts, task.width)
     kinds = tuple(sorted({kind for c in first for kind in c.features.kinds}))
+    task.note("featurize", None, "")
     pool = FeaturePool(table, task.schema, FeaturizerSettings(kinds=kinds), task.n_threads)
+    task.note("search", 0.0, "")
     arena = Arena(pool, task.y[sampled], task.n_classes, splits, task.seed)
     trials: list[Trial] = []
 
@@ -385,16 +386,15 @@ def _choices(
     margin = f", next {second[0].candidate.name}: {second[0].loss:.3f}" if second else ""
     share = float(mix.deep_share)
     paths = {0.0: "wide only", 1.0: "deep only"}.get(share, f"wide and {share:.0%} deep")
-    return [
+    choices = [
         Choice("pipeline", c.name, f"least loss on {held}: {best.loss:.3f}{margin}"),
         Choice("paths", paths, "least loss of the mix on held-out rows"),
-        Choice(
-            "width",
-            str(c.shape.width),
-            "set by the user" if width is not None else "least loss in the race",
-        ),
-        Choice("epochs", str(len(trained.history)), f"{facts.n_rows:,} rows"),
     ]
+    if share > 0:
+        why = "least loss in the race" if width is None else "set by the user"
+        choices.append(Choice("width", str(c.shape.width), why))
+    choices.append(Choice("epochs", str(len(trained.history)), f"{facts.n_rows:,} rows"))
+    return choices
 
 
 # -- the winner --------------------------------------------------------------------------------
@@ -411,13 +411,14 @@ def finish(
     growth = max(1.0, task.table.n_rows / best.n_rows) ** _FEATURE_GROWTH
     max_features = int(candidate.features.max_features * growth)
     features = replace(candidate.features, max_features=max_features)
-    task.note("fit", None, "features")
+    task.note("featurize", None, "")
     seen = task.y.copy()
     if held is not None:
         seen[held] = -1
     encoder, rows = FeaturePool(task.table, task.schema, features, task.n_threads).select(
         seen, task.n_classes, features, task.n_threads
     )
+    task.note("fit", 0.0, "")
     shape, holdout = candidate.shape, None
     if held is not None:
         holdout = Holdout(take_rows(rows, held), task.y[held])

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from udt.engine.mix import Mix
-from udt.engine.network import Network
+from udt.engine.network import Network, pack, unpack
 from udt.engine.train import predict
 from udt.featurizers.rows import RowEncoder
 from udt.table import Table
@@ -94,7 +94,7 @@ class Predictor:
         """Return what a model file keeps: JSON-able facts and named arrays."""
         columns, arrays = self.encoder.state()
         stored = {f"rows.{name}": array for name, array in arrays.items()}
-        stored |= {f"network.{name}": array for name, array in self.network._asdict().items()}
+        stored |= {f"network.{name}": array for name, array in pack(self.network).items()}
         return {"columns": columns, "mix": [float(x) for x in self.mix]}, stored
 
     @classmethod
@@ -106,6 +106,6 @@ class Predictor:
             parts[part][key] = array
         return cls(
             RowEncoder.from_state(meta["columns"], parts["rows"]),
-            Network(**parts["network"]),
+            unpack(parts["network"]),
             Mix(*(np.float32(x) for x in meta["mix"])),
         )

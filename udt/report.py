@@ -218,9 +218,6 @@ def footprint_text(
     return page.text()
 
 
-_Page = Page  # for udt.cli.carbon, until it calls `footprint_text`
-
-
 # --- sections ---------------------------------------------------------------------------------
 
 

@@ -15,7 +15,6 @@ import typer
 from tests.cli.conftest import Run
 from udt import errors
 from udt.cli.text import exit_codes, explain, one_line, plain_warnings
-from udt.model_file import ModelWriteError
 
 
 @pytest.mark.parametrize(
@@ -31,7 +30,7 @@ from udt.model_file import ModelWriteError
         (errors.NewerVersion("x"), 3),
         (errors.CorruptModel("x"), 3),
         (errors.DivergedError("x"), 1),
-        (ModelWriteError("x"), 1),
+        (errors.ModelWriteError("x"), 1),
         (MemoryError(), 1),
         (OSError(errno.ENOSPC, "No space left on device", "m.udt"), 1),
         (ZeroDivisionError("division by zero"), 1),

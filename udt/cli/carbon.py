@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -71,13 +71,7 @@ def carbon(
     if as_json:
         print_json(found)
     else:
-        print_text(_page(f"{hours:g} h on {machine.name}", found))
+        from udt.report import footprint_text
 
-
-def _page(title: str, found: dict[str, dict[str, Any]]) -> str:
-    from udt import report
-
-    page = report._Page(page_width())
-    page.title(title)
-    report._add_energy(page, found["energy"], found["carbon"])
-    return page.text()
+        title = f"{hours:g} h on {machine.name}"
+        print_text(footprint_text(title, found["energy"], found["carbon"], page_width()))
