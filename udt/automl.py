@@ -419,12 +419,12 @@ def finish(
         seen, task.n_classes, features, task.n_threads
     )
     task.note("fit", 0.0, "")
-    shape, holdout = candidate.shape, None
+    shape, training, holdout = candidate.shape, candidate.training, None
     if held is not None:
         holdout = Holdout(take_rows(rows, held), task.y[held])
+        training = replace(training, epochs=epochs(facts, task.table.n_rows - len(held)))
     elif best.mix.deep_share == 0:
         shape = replace(shape, width=0)
-    training = replace(candidate.training, epochs=epochs(facts, int((seen >= 0).sum())))
 
     def on_epoch(entry: dict[str, Any]) -> bool:
         accuracy = entry.get("holdout_accuracy")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,11 +14,11 @@ from udt.featurizers.schema import Schema
 from udt.settings import FeaturizerSettings, NetworkSettings, TrainSettings
 from udt.table import Table
 
-RACE_ROWS = 20_000
-"""Larger tables race on a random sample of at most so many rows."""
+RACE_ROWS = 25_000
+"""Larger tables race on a random sample."""
 
 _RACE_BYTES = 8_000_000
-_MIN_RACE_ROWS = 12_000
+_MIN_SAMPLE_ROWS, _MAX_SAMPLE_ROWS = 12_000, 20_000
 _MANY_CLASSES = 20
 _MANY_ROWS = 200_000
 _MUCH_TEXT_BYTES = 40_000_000
@@ -77,9 +78,11 @@ def gather_facts(table: Table, schema: Schema, n_classes: int) -> Facts:
 
 
 def race_rows(facts: Facts) -> int:
-    """Return how many rows race: all of a small table, and fewer the longer their texts."""
-    fitting = int(_RACE_BYTES / max(1.0, facts.text_bytes_per_row))
-    return min(facts.n_rows, RACE_ROWS, max(_MIN_RACE_ROWS, fitting))
+    """Return how many rows race: all of a small table; of a larger one fewer, if texts are long."""
+    if facts.n_rows <= RACE_ROWS:
+        return facts.n_rows
+    fitting = _RACE_BYTES / max(1.0, facts.text_bytes_per_row)
+    return int(np.clip(fitting, _MIN_SAMPLE_ROWS, _MAX_SAMPLE_ROWS))
 
 
 def epochs(facts: Facts, n_rows: int) -> int:
@@ -102,7 +105,9 @@ def first_candidates(facts: Facts, width: int | None) -> list[Candidate]:
         }
     else:
         kinds = {"words 1–3": _WORDS_123, "words 1–2": _WORDS_12}
-    shape = NetworkSettings(width=64 if width is None else width)
+    # Small embeddings overfit less; many classes need to be told apart from the start.
+    scale = 0.3 if facts.n_classes > _MANY_CLASSES else 0.1
+    shape = NetworkSettings(width=64 if width is None else width, init_scale=scale)
     training = TrainSettings(epochs=epochs(facts, race_rows(facts)))
     return [
         Candidate(name, FeaturizerSettings(kinds=k), shape, training) for name, k in kinds.items()
@@ -126,7 +131,7 @@ def variations(
         Whether the deep path had a share, and its width is not set by the user.
     is_sample : bool
         Whether there are more rows than these: what more rows can carry, more features or a wider
-        network, cannot be seen on fewer.
+        network, cannot be seen on fewer, nor how often to go over them.
     """
     features, training = base.features, base.training
     changed: dict[str, dict[str, Any]] = {
@@ -137,6 +142,9 @@ def variations(
             word, phrase, char = shares
             shared = replace(features, word_share=word, phrase_share=phrase, char_share=char)
             changed[name] = {"features": shared}
+    if not is_sample:
+        longer = replace(training, epochs=2 * training.epochs)
+        changed[f"{longer.epochs} epochs"] = {"training": longer}
     if is_capped and not is_sample:
         more = replace(features, max_features=3 * features.max_features)
         changed[f"{more.max_features:,} features"] = {"features": more}
