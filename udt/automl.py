@@ -46,6 +46,7 @@ _N_FOLDS = 5
 _MIN_HOLDOUT_ROWS, _MAX_HOLDOUT_ROWS = 1_000, 4_000
 _RACE_SHARE, _FINAL_SHARE = 0.2, 0.05
 _FEATURE_GROWTH = 0.5
+_MAX_FEATURES = 500_000
 _N_STAGES = 3
 
 
@@ -409,7 +410,7 @@ def finish(
     """
     candidate = best.candidate
     growth = max(1.0, task.table.n_rows / best.n_rows) ** _FEATURE_GROWTH
-    max_features = int(candidate.features.max_features * growth)
+    max_features = min(_MAX_FEATURES, int(candidate.features.max_features * growth))
     features = replace(candidate.features, max_features=max_features)
     task.note("featurize", None, "")
     seen = task.y.copy()

@@ -130,8 +130,8 @@ def variations(
     is_deep : bool
         Whether the deep path had a share, and its width is not set by the user.
     is_sample : bool
-        Whether there are more rows than these: what more rows can carry, more features or a wider
-        network, cannot be seen on fewer, nor how often to go over them.
+        Whether there are more rows than these: a wider network, or how often to go over them,
+        cannot be judged on fewer, and more features of long texts not soon enough.
     """
     features, training = base.features, base.training
     changed: dict[str, dict[str, Any]] = {
@@ -145,7 +145,7 @@ def variations(
     if not is_sample:
         longer = replace(training, epochs=2 * training.epochs)
         changed[f"{longer.epochs} epochs"] = {"training": longer}
-    if is_capped and not is_sample:
+    if is_capped and (not is_sample or facts.text_bytes_per_row <= _SHORT_TEXT_BYTES):
         more = replace(features, max_features=3 * features.max_features)
         changed[f"{more.max_features:,} features"] = {"features": more}
     if is_deep and not is_sample:
