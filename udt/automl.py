@@ -27,7 +27,7 @@ from udt.candidates import (
     variations,
 )
 from udt.csr import CSR
-from udt.engine.mix import Mix, fit_mix, mix_loss, mix_probas
+from udt.engine.mix import Mix, fit_mix, mix_loss, mix_probas, row_losses
 from udt.engine.network import Network, slim
 from udt.engine.train import Holdout, Trained, logits, predict, train
 from udt.featurizers.rows import FeaturePool, RowEncoder
@@ -138,6 +138,8 @@ class Trial:
         The held-out rows, in the order of the logits.
     z_wide, z_deep : ndarray of float32, shape (len(rows), n_classes)
         Their logits.
+    row_losses : ndarray of float32, shape (len(rows),)
+        Loss of each, nats.
     """
 
     candidate: Candidate
@@ -150,6 +152,12 @@ class Trial:
     rows: Rows = field(repr=False)
     z_wide: F32 = field(repr=False)
     z_deep: F32 = field(repr=False)
+    row_losses: F32 = field(repr=False)
+
+    def beats(self, other: Trial) -> bool:
+        """Whether it is better on the same rows by more than a standard error."""
+        gains = other.row_losses - self.row_losses
+        return bool(gains.mean() > gains.std() / np.sqrt(len(gains)))
 
 
 @dataclass(frozen=True)
@@ -225,8 +233,7 @@ def learn(task: Task) -> Learned:
         sampled = np.concatenate([sampled, np.arange(task.n_train, n)])
     else:
         splits = make_splits(n_raced, rng)
-    trials, interrupted = race(task, sampled, splits, facts, is_sample=is_sample)
-    best = min(trials, key=_loss)
+    trials, best, interrupted = race(task, sampled, splits, facts, is_sample=is_sample)
     held = None
     if is_sample:
         held = np.arange(task.n_train, n)
@@ -314,14 +321,14 @@ class Arena:
         loss, accuracy = mix_loss(z_wide, z_deep, self.y[held], mix)
         return Trial(
             candidate, loss, accuracy, sum(r[3] for r in results), len(self.y), results[0][2],
-            mix, held, z_wide, z_deep,
+            mix, held, z_wide, z_deep, row_losses(z_wide, z_deep, self.y[held], mix),
         )  # fmt: skip
 
 
 def race(
     task: Task, sampled: Rows, splits: Sequence[Split], facts: Facts, *, is_sample: bool
-) -> tuple[list[Trial], bool]:
-    """Try candidates on a sample; return all trials, and whether the user ended the race.
+) -> tuple[list[Trial], Trial, bool]:
+    """Try candidates on a sample; return all trials, the winner, and whether the user ended it.
 
     No stage is started that would take the race past half of the budget.
     """
@@ -356,16 +363,18 @@ def race(
                 is_sample=is_sample,
             )
             if run_stage(2, changes):
-                better = [
-                    t for t in sorted(trials[len(first) :], key=_loss) if t.loss < leader.loss
-                ]
-                if len(better) > 1:
-                    run_stage(3, [combine(leader.candidate, [t.candidate for t in better])])
+                better = sorted((t for t in trials[len(first) :] if t.beats(leader)), key=_loss)
+                best = (better or [leader])[0]
+                if len(better) > 1 and run_stage(
+                    3, [combine(leader.candidate, [t.candidate for t in better])]
+                ):
+                    best = min(best, trials[-1], key=_loss)
+                return trials, best, False
         except KeyboardInterrupt:
             if not trials:
                 raise
-            return trials, True
-    return trials, False
+            return trials, min(trials, key=_loss), True
+    return trials, leader, False
 
 
 def _loss(trial: Trial) -> float:
@@ -383,12 +392,10 @@ def _choices(
     """Say what was decided and why."""
     c = best.candidate
     held = f"{len(best.rows):,} held-out rows"
-    second = sorted(trials, key=_loss)[1:2]
-    margin = f", next {second[0].candidate.name}: {second[0].loss:.3f}" if second else ""
     share = float(mix.deep_share)
     paths = {0.0: "wide only", 1.0: "deep only"}.get(share, f"wide and {share:.0%} deep")
     choices = [
-        Choice("pipeline", c.name, f"least loss on {held}: {best.loss:.3f}{margin}"),
+        Choice("pipeline", c.name, f"loss {best.loss:.3f} on {held}, {len(trials)} trials"),
         Choice("paths", paths, "least loss of the mix on held-out rows"),
     ]
     if share > 0:

@@ -106,6 +106,12 @@ def mix_probas(z_wide: F32, z_deep: F32, mix: Mix) -> F32:
     return deep
 
 
+def row_losses(z_wide: F32, z_deep: F32, y: npt.NDArray[np.int32], mix: Mix) -> F32:
+    """Return each row's NLL (nats) under the mixed probabilities."""
+    probability = mix_probas(z_wide, z_deep, mix)[np.arange(len(y)), y]
+    return np.asarray(-np.log(np.maximum(probability, np.float32(_TINY))), np.float32)
+
+
 def mix_loss(z_wide: F32, z_deep: F32, y: npt.NDArray[np.int32], mix: Mix) -> tuple[float, float]:
     """Return (NLL in nats, accuracy) of the mixed probabilities."""
     probas = mix_probas(z_wide, z_deep, mix)
