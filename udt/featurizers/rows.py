@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ from udt.table import Table
 Arrays = dict[str, npt.NDArray[Any]]
 
 _ROWS_PER_THREAD = 1_000
+_TINY = 1e-12
+_MIN_WEIGHT = 1e-6  # a feature that says nothing still marks its group as present
 _SUPERVISED_KINDS = ("text", "multi")
 _GROUP_OF_KIND = np.array([0, 1, 1, 2, 2, 2, 2, 2], np.int32)  # words, phrases, characters
 
@@ -192,6 +194,40 @@ class RowEncoder:
         return cls(tuple(columns), arrays["weights"], arrays["groups"], arrays["shares"])
 
 
+class _Picked(NamedTuple):
+    """What is taken over of a column: its features in their new order, weights, groups, shares."""
+
+    encoder: Any
+    features: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32]
+    groups: npt.NDArray[np.int32]
+    shares: tuple[float, ...]
+
+
+def _pick(
+    column: ColumnSchema,
+    encoder: Any,
+    kept: npt.NDArray[np.bool_],
+    df: npt.NDArray[np.int32],
+    kl: npt.NDArray[np.float32],
+    settings: FeaturizerSettings,
+) -> _Picked:
+    """Return a column's kept features with their weights; of a text, the frequent ones first."""
+    features = np.flatnonzero(kept)
+    weights = np.ones(len(features), np.float32)
+    if column.kind in _SUPERVISED_KINDS:
+        weights = np.maximum(np.sqrt(2 * kl[features]), np.float32(_MIN_WEIGHT))
+    if column.kind != "text":
+        groups = np.zeros(len(features), np.int32)
+        return _Picked(encoder, features, weights, groups, (settings.column_share,))
+    frequent_first = np.argsort(-df[features], kind="stable")
+    features, weights = features[frequent_first], weights[frequent_first]
+    encoder = encoder.keep(features)
+    groups = _GROUP_OF_KIND[encoder.feature_kinds()]
+    shares = (settings.word_share, settings.phrase_share, settings.char_share)
+    return _Picked(encoder, features, weights, groups, shares)
+
+
 class FeaturePool:
     """Every feature of a table that any candidate may want, encoded once.
 
@@ -248,45 +284,29 @@ class FeaturePool:
         Usefulness is document frequency × KL. Ids follow document frequency within a column, so
         that the weights of frequent features lie together.
         """
-        prior = np.bincount(y[y >= 0], minlength=n_classes) / max(1, int((y >= 0).sum()))
         rows = self.rows
+        prior = np.bincount(y[y >= 0], minlength=n_classes) / max(1, int((y >= 0).sum()))
         df, kl = class_information(
-            rows.indptr, rows.indices, y, rows.n_features, np.maximum(prior, 1e-12)
+            rows.indptr, rows.indices, y, rows.n_features, np.maximum(prior, _TINY)
         )
         kept = self._kept(df, kl, settings)
-        encoders, order, weights, groups = [], [], [], []
-        n_groups = 0
-        shares: list[float] = []
-        first = 0
+        chosen, order, first, n_groups = [], [], 0, 0
         for column, encoder in self.columns:
-            own = np.flatnonzero(kept[first : first + encoder.n_features])
-            if column.kind == "text":
-                own = own[np.argsort(-df[first + own], kind="stable")]
-                encoder_kept = encoder.keep(own)
-                group = n_groups + _GROUP_OF_KIND[encoder_kept.feature_kinds()]
-                shares += [settings.word_share, settings.phrase_share, settings.char_share]
-                n_groups += 3
-            else:
-                encoder_kept = encoder
-                group = np.full(len(own), n_groups, np.int32)
-                shares.append(settings.column_share)
-                n_groups += 1
-            supervised = column.kind in _SUPERVISED_KINDS
-            weights.append(np.sqrt(2 * kl[first + own]) if supervised else np.ones(len(own)))
-            groups.append(group)
-            order.append(first + own)
-            encoders.append((column, encoder_kept))
+            part = slice(first, first + encoder.n_features)
+            picked = _pick(column, encoder, kept[part], df[part], kl[part], settings)
+            chosen.append(picked._replace(groups=picked.groups + n_groups))
+            order.append(first + picked.features)
             first += encoder.n_features
-        weight = np.concatenate(weights).astype(np.float32)
-        encoder_all = RowEncoder(
-            tuple(encoders),
-            np.maximum(weight, np.float32(1e-6)),
-            np.concatenate(groups).astype(np.int32),
-            np.asarray(shares, np.float32),
+            n_groups += len(picked.shares)
+        selected = RowEncoder(
+            tuple((column, c.encoder) for (column, _), c in zip(self.columns, chosen, strict=True)),
+            np.concatenate([c.weights for c in chosen]).astype(np.float32),
+            np.concatenate([c.groups for c in chosen]).astype(np.int32),
+            np.concatenate([c.shares for c in chosen]).astype(np.float32),
         )
         new_ids = np.full(rows.n_features, -1, np.int32)
-        new_ids[np.concatenate(order)] = np.arange(len(weight), dtype=np.int32)
-        return encoder_all, encoder_all.weigh(rows, new_ids, n_threads)
+        new_ids[np.concatenate(order)] = np.arange(selected.n_features, dtype=np.int32)
+        return selected, selected.weigh(rows, new_ids, n_threads)
 
     def _kept(
         self, df: npt.NDArray[np.int32], kl: npt.NDArray[np.float32], settings: FeaturizerSettings
