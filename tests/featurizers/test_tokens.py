@@ -38,7 +38,7 @@ def hash_texts(
     out = np.full(bound + 1, GUARD)
     indptr = np.empty(len(rows) + 1, np.int64)
     n = module.hash_rows(
-        buffer, offsets, 0, len(rows), *unicode_tables(), np.uint64(kinds), np.uint64(salt),
+        buffer, offsets, 0, len(rows), unicode_tables(), np.uint64(kinds), np.uint64(salt),
         out, indptr,
     )  # fmt: skip
     assert out[bound] == GUARD

@@ -107,7 +107,7 @@ class _Hasher:
             self.keys = np.empty(bound, np.uint64)
         indptr = np.empty(stop - start + 1, np.int64)
         n = hash_rows(
-            self.texts.data, offsets, start, stop, self.tables.lower, self.tables.classes,
+            self.texts.data, offsets, start, stop, self.tables,
             self.kinds, self.salt, self.keys, indptr,
         )  # fmt: skip
         return self.keys[:n], indptr

@@ -218,8 +218,9 @@ def _symbol_bytes(data, i, end):
 
 
 @jit()
-def _hash_text(data, i, end, lower, classes, kinds, salt, window, out, n):
+def _hash_text(data, i, end, tables, kinds, salt, window, out, n):
     """Append the keys of one text, ``data[i:end]``; return the new length of out."""
+    lower, classes = tables.lower, tables.classes
     any_chars = (kinds >> _KIND_CHAR_2) != _ZERO
     previous, before = _BEGIN, _ZERO
     length = np.int64(0)  # characters of the word so far, its leading blank included
@@ -274,7 +275,7 @@ def _hash_text(data, i, end, lower, classes, kinds, salt, window, out, n):
 
 
 @jit()
-def hash_rows(data, offsets, start, stop, lower, classes, kinds, salt, out, out_indptr):
+def hash_rows(data, offsets, start, stop, tables, kinds, salt, out, out_indptr):
     """Write the keys of rows start … stop − 1 to out. Modified in place: out, out_indptr.
 
     Parameters
@@ -285,8 +286,8 @@ def hash_rows(data, offsets, start, stop, lower, classes, kinds, salt, out, out_
         Row r's text is ``data[offsets[r]:offsets[r + 1]]``.
     start, stop : int
         Rows to hash.
-    lower, classes : ndarray
-        `unicode_tables`.
+    tables : UnicodeTables
+        `unicode_tables`'.
     kinds : uint64
         Bit k set = n-grams of kind k are wanted.
     salt : uint64
@@ -305,9 +306,7 @@ def hash_rows(data, offsets, start, stop, lower, classes, kinds, salt, out, out_
     n = np.int64(0)
     out_indptr[0] = 0
     for row in range(start, stop):
-        n = _hash_text(
-            data, offsets[row], offsets[row + 1], lower, classes, kinds, salt, window, out, n
-        )
+        n = _hash_text(data, offsets[row], offsets[row + 1], tables, kinds, salt, window, out, n)
         out_indptr[row - start + 1] = n
     return n
 
