@@ -26,8 +26,8 @@ from udt.candidates import (
     race_rows,
     variations,
 )
-from udt.csr import CSR
-from udt.engine.mix import Mix, fit_mix, mix_loss, mix_probas, row_losses
+from udt.csr import CSR, Targets
+from udt.engine.mix import Mix, fit_mix, mix_probas, row_losses
 from udt.engine.network import Network, slim
 from udt.engine.train import Holdout, Trained, logits, predict, train
 from udt.featurizers.rows import FeaturePool, RowEncoder
@@ -79,10 +79,12 @@ class Task:
     ----------
     table, schema : Table, Schema
         All rows; the kinds of their columns.
-    y : ndarray of int32, shape (n_rows,)
-        Classes.
+    targets : Targets
+        Classes of each row.
     n_classes : int
         Number of classes.
+    is_multi_label : bool
+        Whether a row may have several.
     n_train : int
         Rows from this one on are the user's own rows to make choices on; n_rows = there are none.
     width : int or None
@@ -99,8 +101,9 @@ class Task:
 
     table: Table
     schema: Schema
-    y: npt.NDArray[np.int32]
+    targets: Targets
     n_classes: int
+    is_multi_label: bool
     n_train: int
     width: int | None
     n_threads: int
@@ -222,7 +225,7 @@ def learn(task: Task) -> Learned:
     """
     rng = np.random.default_rng(task.seed)
     n = task.table.n_rows
-    facts = gather_facts(task.table, task.schema, task.n_classes)
+    facts = gather_facts(task.table, task.schema, task.n_classes, task.is_multi_label)
     n_raced = min(race_rows(facts), task.n_train)
     is_sample = n_raced < task.n_train
     sampled = np.arange(task.n_train)
@@ -288,7 +291,7 @@ class Arena:
     """
 
     pool: FeaturePool
-    y: npt.NDArray[np.int32]
+    targets: Targets
     n_classes: int
     splits: Sequence[Split]
     seed: int
@@ -304,11 +307,10 @@ class Arena:
         """Return the held-out logits, the number of features and the seconds of one training."""
         started = time.perf_counter()
         split = self.splits[i]
-        seen = np.full(len(self.y), -1, np.int32)
-        seen[split.train] = self.y[split.train]
+        seen = self.targets.only(split.train)
         _, rows = self.pool.select(seen, self.n_classes, candidate.features)
         trained = train(
-            rows, self.y, self.n_classes, candidate.shape, candidate.training,
+            rows, self.targets, self.n_classes, candidate.shape, candidate.training,
             which=split.train, seed=self.seed + i,
         )  # fmt: skip
         z_wide, z_deep = logits(trained.network, take_rows(rows, split.holdout))
@@ -317,11 +319,14 @@ class Arena:
     def _judge(self, candidate: Candidate, results: Sequence[Any]) -> Trial:
         held = np.concatenate([s.holdout for s in self.splits])
         z_wide, z_deep = (np.concatenate([r[k] for r in results]) for k in (0, 1))
-        mix = fit_mix(z_wide, z_deep, self.y[held])
-        loss, accuracy = mix_loss(z_wide, z_deep, self.y[held], mix)
+        targets = self.targets.take(held)
+        mix = fit_mix(z_wide, z_deep, targets, sigmoid=candidate.training.sigmoid)
+        probas = mix_probas(z_wide, z_deep, mix)
+        losses = row_losses(probas, targets, mix)
+        accuracy = float(targets.contain(probas.argmax(axis=1)).mean())
         return Trial(
-            candidate, loss, accuracy, sum(r[3] for r in results), len(self.y), results[0][2],
-            mix, held, z_wide, z_deep, row_losses(z_wide, z_deep, self.y[held], mix),
+            candidate, float(losses.mean()), accuracy, sum(r[3] for r in results),
+            self.targets.n_rows, results[0][2], mix, held, z_wide, z_deep, losses,
         )  # fmt: skip
 
 
@@ -338,7 +343,7 @@ def race(
     task.note("featurize", None, "")
     pool = FeaturePool(table, task.schema, FeaturizerSettings(kinds=kinds), task.n_threads)
     task.note("search", 0.0, "")
-    arena = Arena(pool, task.y[sampled], task.n_classes, splits, task.seed)
+    arena = Arena(pool, task.targets.take(sampled), task.n_classes, splits, task.seed)
     trials: list[Trial] = []
 
     def run_stage(stage: int, candidates: Sequence[Candidate]) -> bool:
@@ -420,16 +425,16 @@ def finish(
     max_features = min(_MAX_FEATURES, int(candidate.features.max_features * growth))
     features = replace(candidate.features, max_features=max_features)
     task.note("featurize", None, "")
-    seen = task.y.copy()
-    if held is not None:
-        seen[held] = -1
+    everything = np.arange(task.table.n_rows)
+    which = everything if held is None else np.setdiff1d(everything, held, assume_unique=True)
+    seen = task.targets.only(which)
     encoder, rows = FeaturePool(task.table, task.schema, features, task.n_threads).select(
         seen, task.n_classes, features, task.n_threads
     )
     task.note("fit", 0.0, "")
     shape, training, holdout = candidate.shape, candidate.training, None
     if held is not None:
-        holdout = Holdout(take_rows(rows, held), task.y[held])
+        holdout = Holdout(take_rows(rows, held), task.targets.take(held))
         training = replace(training, epochs=epochs(facts, task.table.n_rows - len(held)))
     elif best.mix.deep_share == 0:
         shape = replace(shape, width=0)
@@ -441,8 +446,8 @@ def finish(
         return task.budget.allows(1.5 * entry["seconds"] / entry["epoch"])
 
     trained = train(
-        rows, task.y, task.n_classes, shape, training,
-        which=np.flatnonzero(seen >= 0), holdout=holdout, n_threads=task.n_train_threads,
+        rows, task.targets, task.n_classes, shape, training,
+        which=which, holdout=holdout, n_threads=task.n_train_threads,
         seed=task.seed, on_epoch=on_epoch,
     )  # fmt: skip
     return encoder, trained, None if holdout is None else holdout.rows

@@ -43,6 +43,8 @@ class Facts:
         Mean UTF-8 bytes of all text columns together.
     ascii_share : float
         Share of ASCII bytes in a sample of the text.
+    is_multi_label : bool
+        Whether a row may have several classes.
     """
 
     n_rows: int
@@ -50,6 +52,7 @@ class Facts:
     n_text_columns: int
     text_bytes_per_row: float
     ascii_share: float
+    is_multi_label: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,9 @@ class Candidate:
     training: TrainSettings
 
 
-def gather_facts(table: Table, schema: Schema, n_classes: int) -> Facts:
+def gather_facts(
+    table: Table, schema: Schema, n_classes: int, is_multi_label: bool = False
+) -> Facts:
     """Look at the table once."""
     texts = [table.column(c.name) for c in schema.used() if c.kind == "text"]
     n_bytes = n_ascii = n_sampled = 0
@@ -73,8 +78,9 @@ def gather_facts(table: Table, schema: Schema, n_classes: int) -> Facts:
         n_sampled += len(sample)
         n_ascii += sum(b < 128 for b in sample)
     return Facts(
-        table.n_rows, n_classes, len(texts), n_bytes / table.n_rows, n_ascii / max(1, n_sampled)
-    )
+        table.n_rows, n_classes, len(texts), n_bytes / table.n_rows, n_ascii / max(1, n_sampled),
+        is_multi_label,
+    )  # fmt: skip
 
 
 def race_rows(facts: Facts) -> int:
@@ -108,7 +114,7 @@ def first_candidates(facts: Facts, width: int | None) -> list[Candidate]:
     # Small embeddings overfit less; many classes need to be told apart from the start.
     scale = 0.3 if facts.n_classes > _MANY_CLASSES else 0.1
     shape = NetworkSettings(width=64 if width is None else width, init_scale=scale)
-    training = TrainSettings(epochs=epochs(facts, race_rows(facts)))
+    training = TrainSettings(epochs=epochs(facts, race_rows(facts)), sigmoid=facts.is_multi_label)
     return [
         Candidate(name, FeaturizerSettings(kinds=k), shape, training) for name, k in kinds.items()
     ]

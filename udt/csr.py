@@ -1,4 +1,4 @@
-"""CSR: the waist between featurizers and engine."""
+"""CSR and Targets: the waist between featurizers and engine."""
 
 from __future__ import annotations
 
@@ -32,3 +32,69 @@ class CSR(NamedTuple):
     def n_rows(self) -> int:
         """Number of rows."""
         return len(self.indptr) - 1
+
+
+class Targets(NamedTuple):
+    """Classes of each row: one, several, or none where a row does not count.
+
+    Attributes
+    ----------
+    indptr : ndarray of int64, shape (n_rows + 1,)
+        Row r's classes are ``ids[indptr[r]:indptr[r + 1]]``.
+    ids : ndarray of int32
+        Class indices in [0, n_classes), each at most once a row.
+    """
+
+    indptr: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.int32]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.indptr) - 1
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Number of classes of each row."""
+        return np.diff(self.indptr)
+
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """The row of each entry of ids."""
+        return np.repeat(np.arange(self.n_rows), self.counts)
+
+    def take(self, which: npt.NDArray[np.int64]) -> Targets:
+        """Return the classes of some rows."""
+        counts = self.counts[which]
+        indptr = _starts(counts)
+        at = np.repeat(self.indptr[which] - indptr[:-1], counts) + np.arange(indptr[-1])
+        return Targets(indptr, self.ids[at])
+
+    def only(self, which: npt.NDArray[np.int64]) -> Targets:
+        """Return targets of as many rows, of which none but these count."""
+        counts = np.zeros(self.n_rows, np.int64)
+        counts[which] = self.counts[which]
+        return Targets(_starts(counts), self.ids[np.repeat(counts > 0, self.counts)])
+
+    def contain(self, classes: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+        """Whether each row has the class that is named for it, shape (n_rows,)."""
+        hits = self.ids == np.repeat(classes, self.counts)
+        found = np.zeros(self.n_rows, bool)
+        found[self.rows[hits]] = True
+        return found
+
+
+def _starts(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+
+
+def one_class(y: npt.NDArray[np.integer]) -> Targets:
+    """Return targets of one class per row; −1 = a row that does not count.
+
+    Examples
+    --------
+    >>> one_class(np.array([2, -1, 0])).counts.tolist()
+    [1, 0, 1]
+    """
+    counted = y >= 0
+    return Targets(_starts(counted.astype(np.int64)), y[counted].astype(np.int32))

@@ -95,7 +95,7 @@ class Predictor:
         columns, arrays = self.encoder.state()
         stored = {f"rows.{name}": array for name, array in arrays.items()}
         stored |= {f"network.{name}": array for name, array in pack(self.network).items()}
-        return {"columns": columns, "mix": [float(x) for x in self.mix]}, stored
+        return {"columns": columns, "mix": self.mix.to_dict()}, stored
 
     @classmethod
     def from_state(cls, meta: Mapping[str, Any], arrays: Arrays) -> Predictor:
@@ -107,5 +107,5 @@ class Predictor:
         return cls(
             RowEncoder.from_state(meta["columns"], parts["rows"]),
             unpack(parts["network"]),
-            Mix(*(np.float32(x) for x in meta["mix"])),
+            Mix.from_dict(meta["mix"]),
         )

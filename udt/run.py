@@ -13,6 +13,7 @@ from udt import automl, inputs, inspection, labels, metrics
 from udt.account import Note, Stages, Usage, predict_metered, write_report
 from udt.automl import Learned
 from udt.carbon import Meter
+from udt.csr import one_class
 from udt.errors import DataError
 from udt.featurizers.schema import Schema
 from udt.inputs import Labelled
@@ -147,8 +148,9 @@ def _learn(given: Params, read: Read, schema: Schema, budget: automl.Budget, not
         automl.Task(
             table=read.table,
             schema=schema,
-            y=read.codes,
+            targets=one_class(read.codes),
             n_classes=len(read.classes),
+            is_multi_label=False,
             n_train=read.rows.table.n_rows,
             width=given.width,
             n_threads=given.n_threads,

@@ -67,6 +67,9 @@ class TrainSettings:
         Fraction of a row's features left out of each step.
     skip_below : float
         Rows whose deep loss (nats) is below this take no deep backward pass: they are learned.
+    sigmoid : bool
+        Whether a row may have several classes: each is then a question of its own, with a sigmoid
+        instead of one softmax over all.
     patience_epochs : int
         Stop when the held-out loss has not fallen for so many epochs; 0 = never.
     """
@@ -77,4 +80,5 @@ class TrainSettings:
     bias_lr_ratio: float = 0.05
     dropout: float = 0.5
     skip_below: float = 0.1
+    sigmoid: bool = False
     patience_epochs: int = 3

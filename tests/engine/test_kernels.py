@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from tests import reference
 from tests.strategies import csr_rows
-from udt.csr import CSR
+from udt.csr import CSR, Targets, one_class
 from udt.engine import kernels
 from udt.engine.kernels import logit_rows, train_rows
 from udt.engine.network import Network, Scratch, make_network, make_scratch
-from udt.engine.train import Step, Targets, longest_row, one_class
+from udt.engine.train import Step, longest_row
 from udt.settings import NetworkSettings
 
 N_FEATURES, N_CLASSES, WIDTH = 9, 4, 5
-STEP = Step(*map(np.float32, (0.1, 0, 0.5, 0.25, 1, 0)))
+STEP = Step(*map(np.float32, (0.1, 0, 0.5, 0.25, 1, 0)), sigmoid=False)
 """Rate 0.1 without a fall, every feature kept, no row skipped."""
 
 

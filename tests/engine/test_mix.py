@@ -7,6 +7,7 @@ import pytest
 
 from tests import reference
 from tests.conftest import WITHOUT_JIT
+from udt.csr import one_class
 from udt.engine.mix import WIDE_ONLY, Mix, fit_mix, mix_loss, mix_probas, softmax
 
 N_ROWS = 1_000 if WITHOUT_JIT else 6_000
@@ -29,26 +30,26 @@ def nll(p: np.ndarray, y: np.ndarray) -> float:
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
 def test_the_temperature_of_the_truth_is_found(rng, temperature):
     z = noise(rng)
-    mix = fit_mix(z * np.float32(temperature), np.zeros_like(z), draw_classes(rng, z))
+    mix = fit_mix(z * np.float32(temperature), np.zeros_like(z), one_class(draw_classes(rng, z)))
     assert mix.deep_share == 0
     assert mix.t_wide == pytest.approx(temperature, rel=0.1)
-    assert all(isinstance(value, np.float32) for value in mix)
+    assert all(isinstance(value, np.float32) for value in mix[:3])
 
 
 def test_the_path_that_knows_gets_the_share(rng):
     truth, other = noise(rng), noise(rng)
     y = draw_classes(rng, truth)
-    assert fit_mix(truth, other, y).deep_share == 0
-    assert fit_mix(other, truth, y).deep_share == 1
-    assert 0 < fit_mix(truth + other, truth - other, y).deep_share < 1
+    assert fit_mix(truth, other, one_class(y)).deep_share == 0
+    assert fit_mix(other, truth, one_class(y)).deep_share == 1
+    assert 0 < fit_mix(truth + other, truth - other, one_class(y)).deep_share < 1
 
 
 def test_the_mix_is_no_worse_than_either_path(rng):
     truth = noise(rng)
     z_wide, z_deep = 3 * truth + noise(rng), 0.4 * (truth + noise(rng))
     y = draw_classes(rng, truth)
-    mix = fit_mix(z_wide, z_deep, y)
-    loss, accuracy = mix_loss(z_wide, z_deep, y, mix)
+    mix = fit_mix(z_wide, z_deep, one_class(y))
+    loss, accuracy = mix_loss(z_wide, z_deep, one_class(y), mix)
     for z in (z_wide, z_deep):
         single = min(nll(reference.softmax(z / t), y) for t in np.geomspace(0.1, 20, 40))
         assert loss <= single + 1e-3
@@ -70,8 +71,8 @@ def test_mixed_probabilities_are_the_formula(rng, share):
 def test_extreme_logits_stay_probabilities():
     z = np.array([[1e4, -1e4, 0], [-1e37, 1e37, 0]], np.float32)
     np.testing.assert_array_equal(softmax(z), [[1, 0, 0], [0, 1, 0]])
-    mix = fit_mix(z, z, np.array([1, 0], np.int32))
-    loss, accuracy = mix_loss(z, z, np.array([1, 0], np.int32), mix)
+    mix = fit_mix(z, z, one_class(np.array([1, 0], np.int32)))
+    loss, accuracy = mix_loss(z, z, one_class(np.array([1, 0])), mix)
     assert np.isfinite(loss)
     assert accuracy == 0
 
@@ -85,7 +86,7 @@ def test_softmax_leaves_its_argument_as_it_is(rng):
 
 def test_one_row_and_one_certain_class():
     z = np.array([[4, 0]], np.float32)
-    mix = fit_mix(z, np.zeros_like(z), np.zeros(1, np.int32))
+    mix = fit_mix(z, np.zeros_like(z), one_class(np.zeros(1, np.int32)))
     assert mix.t_wide > 0
     assert mix_probas(z, np.zeros_like(z), mix)[0, 0] > 0.99
-    assert WIDE_ONLY == (0, 1, 1)
+    assert WIDE_ONLY == (0, 1, 1, False)

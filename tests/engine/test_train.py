@@ -10,11 +10,11 @@ import pytest
 
 from tests import reference
 from tests.conftest import WITHOUT_JIT
-from udt.csr import CSR
+from udt.csr import CSR, one_class
 from udt.engine import train as module
 from udt.engine.kernels import train_rows
 from udt.engine.mix import Mix, mix_loss, mix_probas
-from udt.engine.train import Holdout, Trained, logits, longest_row, one_class, predict, train
+from udt.engine.train import Holdout, Trained, logits, longest_row, predict, train
 from udt.errors import DivergedError
 from udt.settings import NetworkSettings, TrainSettings
 
@@ -36,6 +36,11 @@ def make_task(
     return reference.sparse(held / np.sqrt(held.sum(axis=1, keepdims=True))), y
 
 
+def held_out(rng: np.random.Generator, n_rows: int) -> Holdout:
+    rows, y = make_task(rng, n_rows)
+    return Holdout(rows, one_class(y))
+
+
 def make_xor(rng: np.random.Generator, n_rows: int) -> tuple[CSR, np.ndarray]:
     """Rows that no linear model can tell apart: one of two features, or both and neither."""
     bits = rng.integers(0, 2, (n_rows, 2))
@@ -52,7 +57,7 @@ def random_labels(rng: np.random.Generator) -> tuple[CSR, np.ndarray, Holdout]:
     return (
         reference.sparse(held[:half] * 1.0),
         y[:half],
-        Holdout(reference.sparse(held[half:] * 1.0), y[half:]),
+        Holdout(reference.sparse(held[half:] * 1.0), one_class(y[half:])),
     )
 
 
@@ -70,7 +75,7 @@ def test_both_paths_learn_what_can_be_told_apart(rng, n_threads):
     rows, y = make_task(rng)
     test_rows, test_y = make_task(rng)
     settings = replace(SETTINGS, epochs=15)
-    trained = train(rows, y, 3, SHAPE, settings, n_threads=n_threads, seed=1)
+    trained = train(rows, one_class(y), 3, SHAPE, settings, n_threads=n_threads, seed=1)
     assert accuracy(trained, test_rows, test_y, deep=False) > 0.9
     assert accuracy(trained, test_rows, test_y, deep=True) > 0.9
     losses = [(e["loss_wide"], e["loss_deep"]) for e in trained.history]
@@ -81,7 +86,9 @@ def test_both_paths_learn_what_can_be_told_apart(rng, n_threads):
 def test_the_deep_path_learns_what_no_linear_one_can(rng):
     rows, y = make_xor(rng, 400)
     settings = TrainSettings(epochs=40 if not WITHOUT_JIT else 15, lr=0.5, dropout=0.0)
-    trained = train(rows, y, 2, NetworkSettings(width=16, init_scale=1), settings, seed=1)
+    trained = train(
+        rows, one_class(y), 2, NetworkSettings(width=16, init_scale=1), settings, seed=1
+    )
     assert accuracy(trained, rows, y, deep=True) > 0.99
     assert accuracy(trained, rows, y, deep=False) < 0.8
 
@@ -90,7 +97,7 @@ def test_the_deep_path_learns_what_no_linear_one_can(rng):
 def test_one_thread_and_a_seed_decide_everything(rng, width):
     rows, y = make_task(rng)
     shape = NetworkSettings(width=width)
-    one, same, other = (train(rows, y, 3, shape, SETTINGS, seed=s) for s in (5, 5, 6))
+    one, same, other = (train(rows, one_class(y), 3, shape, SETTINGS, seed=s) for s in (5, 5, 6))
     assert_same_network(one, same)
     assert [e["loss_wide"] for e in one.history] == [e["loss_wide"] for e in same.history]
     assert one.network.w_wide.tobytes() != other.network.w_wide.tobytes()
@@ -98,9 +105,9 @@ def test_one_thread_and_a_seed_decide_everything(rng, width):
 
 def test_watching_does_not_change_what_is_learned(rng):
     rows, y = make_task(rng)
-    holdout = Holdout(*make_task(rng, 100))
+    holdout = held_out(rng, 100)
     plain, watched = (
-        train(rows, y, 3, SHAPE, SETTINGS, holdout=h, seed=2) for h in (None, holdout)
+        train(rows, one_class(y), 3, SHAPE, SETTINGS, holdout=h, seed=2) for h in (None, holdout)
     )
     assert [e["loss_deep"] for e in plain.history] == [e["loss_deep"] for e in watched.history]
 
@@ -110,8 +117,8 @@ def test_only_the_chosen_rows_are_learned_from(rng):
     which = np.sort(rng.choice(N_ROWS, N_ROWS // 2, replace=False))
     spoiled = y.copy()
     spoiled[np.setdiff1d(np.arange(N_ROWS), which)] = -1
-    one = train(rows, y, 3, SHAPE, SETTINGS, which=which)
-    other = train(rows, spoiled, 3, SHAPE, SETTINGS, which=which)
+    one = train(rows, one_class(y), 3, SHAPE, SETTINGS, which=which)
+    other = train(rows, one_class(spoiled), 3, SHAPE, SETTINGS, which=which)
     assert_same_network(one, other)
     assert one.history[-1]["rows_seen"] == 4 * len(which)
     assert 0 < one.work <= 1
@@ -120,11 +127,11 @@ def test_only_the_chosen_rows_are_learned_from(rng):
 def test_the_best_state_on_held_out_rows_is_kept(rng):
     rows, y, holdout = random_labels(rng)
     settings = TrainSettings(epochs=12, lr=0.5, dropout=0.0, patience_epochs=0)
-    trained = train(rows, y, 2, SHAPE, settings, holdout=holdout)
+    trained = train(rows, one_class(y), 2, SHAPE, settings, holdout=holdout)
     held = [entry["holdout_loss"] for entry in trained.history]
     assert trained.best_epoch == int(np.argmin(held)) + 1 < len(held) == 12
     assert trained.mix is not None
-    loss, accuracy_ = mix_loss(*logits(trained.network, holdout.rows), holdout.y, trained.mix)
+    loss, accuracy_ = mix_loss(*logits(trained.network, holdout.rows), holdout.targets, trained.mix)
     best = trained.history[trained.best_epoch - 1]
     assert (loss, accuracy_) == (best["holdout_loss"], best["holdout_accuracy"])
 
@@ -133,23 +140,23 @@ def test_the_best_state_on_held_out_rows_is_kept(rng):
 def test_patience_ends_it(rng, patience):
     rows, y, holdout = random_labels(rng)
     settings = TrainSettings(epochs=30, lr=0.5, dropout=0.0, patience_epochs=patience)
-    trained = train(rows, y, 2, SHAPE, settings, holdout=holdout)
+    trained = train(rows, one_class(y), 2, SHAPE, settings, holdout=holdout)
     assert len(trained.history) == trained.best_epoch + patience < 30
-    endless = train(rows, y, 2, SHAPE, replace(settings, epochs=6, patience_epochs=1))
+    endless = train(rows, one_class(y), 2, SHAPE, replace(settings, epochs=6, patience_epochs=1))
     assert len(endless.history) == 6  # nothing is watched
 
 
 @pytest.mark.parametrize("with_holdout", [False, True])
 def test_the_caller_can_end_it(rng, with_holdout):
     rows, y = make_task(rng)
-    holdout = Holdout(rows, y) if with_holdout else None
+    holdout = Holdout(rows, one_class(y)) if with_holdout else None
     entries: list[dict[str, Any]] = []
 
     def on_epoch(entry: dict[str, Any]) -> bool:
         entries.append(entry)
         return len(entries) < 2
 
-    trained = train(rows, y, 3, SHAPE, SETTINGS, holdout=holdout, on_epoch=on_epoch)
+    trained = train(rows, one_class(y), 3, SHAPE, SETTINGS, holdout=holdout, on_epoch=on_epoch)
     assert trained.history == entries
     assert [(e["epoch"], e["rows_seen"]) for e in entries] == [(1, N_ROWS), (2, 2 * N_ROWS)]
     assert entries[0].keys() >= {"seconds", "loss_wide", "loss_deep"}
@@ -174,7 +181,7 @@ def interrupt_in(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_interrupt_keeps_the_best_so_far(rng, monkeypatch):
     rows, y = make_task(rng)
     interrupt_in(2, monkeypatch)
-    trained = train(rows, y, 3, SHAPE, SETTINGS, holdout=Holdout(rows, y))
+    trained = train(rows, one_class(y), 3, SHAPE, SETTINGS, holdout=Holdout(rows, one_class(y)))
     assert trained.interrupted
     assert len(trained.history) == 2
     assert trained.best_epoch in (1, 2)
@@ -185,20 +192,20 @@ def test_an_interrupt_before_anything_is_learned_is_passed_on(rng, monkeypatch):
     rows, y = make_task(rng)
     interrupt_in(0, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        train(rows, y, 3, SHAPE, SETTINGS)
+        train(rows, one_class(y), 3, SHAPE, SETTINGS)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("with_holdout", [False, True])
 def test_lost_numbers_are_an_error(rng, value, with_holdout):
     rows, y = make_task(rng)
-    holdout = Holdout(*make_task(rng, 80)) if with_holdout else None
+    holdout = held_out(rng, 80) if with_holdout else None
     rows.values[len(rows.values) // 2] = value
     with (
         np.errstate(invalid="ignore", over="ignore"),
         pytest.raises(DivergedError, match="extreme numbers in the table"),
     ):
-        train(rows, y, 3, SHAPE, SETTINGS, holdout=holdout)
+        train(rows, one_class(y), 3, SHAPE, SETTINGS, holdout=holdout)
 
 
 @pytest.mark.parametrize("value", [1e15, 1e30])
@@ -208,7 +215,7 @@ def test_huge_features_are_learned_from_or_refused(rng, value):
     rows.values[::7] = value
     try:
         with np.errstate(invalid="ignore", over="ignore"):
-            trained = train(rows, y, 3, SHAPE, SETTINGS)
+            trained = train(rows, one_class(y), 3, SHAPE, SETTINGS)
     except DivergedError:
         return
     assert all(np.isfinite(a).all() for a in trained.network)
@@ -225,7 +232,7 @@ def test_a_rate_that_loses_the_numbers_is_lowered(rng, monkeypatch):
 
     monkeypatch.setattr(module, "train_rows", recording)
     with np.errstate(invalid="ignore", over="ignore"):
-        trained = train(rows, y, 3, NetworkSettings(width=0), replace(SETTINGS, lr=1e38))
+        trained = train(rows, one_class(y), 3, NetworkSettings(width=0), replace(SETTINGS, lr=1e38))
     np.testing.assert_allclose(rates[:2], [1e38, 0.25e38], rtol=1e-5)
     assert all(np.isfinite(a).all() for a in trained.network)
     assert [e["epoch"] for e in trained.history] == [1, 2, 3, 4]
@@ -242,7 +249,7 @@ def test_a_loss_that_is_finite_does_not_hide_lost_weights(rng, monkeypatch):
 
     monkeypatch.setattr(module, "train_rows", losing)
     with pytest.raises(DivergedError):
-        train(rows, y, 3, SHAPE, SETTINGS)
+        train(rows, one_class(y), 3, SHAPE, SETTINGS)
 
 
 def test_a_lower_rate_is_tried_three_times(rng, monkeypatch):
@@ -255,7 +262,7 @@ def test_a_lower_rate_is_tried_three_times(rng, monkeypatch):
 
     monkeypatch.setattr(module, "train_rows", losing)
     with pytest.raises(DivergedError, match=r"learning rate of 0\.0031"):
-        train(rows, y, 3, SHAPE, replace(SETTINGS, lr=0.2))
+        train(rows, one_class(y), 3, SHAPE, replace(SETTINGS, lr=0.2))
     np.testing.assert_allclose(rates, [0.2, 0.05, 0.0125, 0.003125], rtol=1e-5)
 
 
@@ -268,7 +275,7 @@ def test_the_rate_falls_to_nothing_and_each_row_is_seen_once_an_epoch(rng, monke
         return 0.0, 0.0, 0, 0, 0
 
     monkeypatch.setattr(module, "train_rows", recording)
-    train(rows, y, 3, SHAPE, SETTINGS, n_threads=2)
+    train(rows, one_class(y), 3, SHAPE, SETTINGS, n_threads=2)
     for epoch in range(4):
         seen = np.concatenate([order for order, *_ in calls[2 * epoch : 2 * epoch + 2]])
         assert sorted(seen.tolist()) == [*range(N_ROWS)]
@@ -276,28 +283,28 @@ def test_the_rate_falls_to_nothing_and_each_row_is_seen_once_an_epoch(rng, monke
     assert calls[0][1].lr == np.float32(SETTINGS.lr)
     order, step, _ = calls[-1]
     assert float(step.lr - len(order) * step.lr_fall) == pytest.approx(0, abs=1e-6)
-    assert all(isinstance(value, np.float32) for value in step)
+    assert all(isinstance(value, np.float32) for value in step[:-1])
 
 
 def test_work_is_counted(rng):
     rows, y = make_task(rng)
     everything = TrainSettings(epochs=3, dropout=0.0, skip_below=0.0)
-    assert train(rows, y, 3, SHAPE, everything).work == 1
+    assert train(rows, one_class(y), 3, SHAPE, everything).work == 1
     features, n_rows = len(rows.indices), rows.n_rows
     inner, outer, dense_inner = 2 * (3 + 8) * features, 3 * 8 * 3 * n_rows, 2 * 3 + 8
-    half = train(rows, y, 3, SHAPE, replace(everything, dropout=0.5)).work
+    half = train(rows, one_class(y), 3, SHAPE, replace(everything, dropout=0.5)).work
     assert half == pytest.approx((inner / 2 + outer) / (inner + outer), rel=0.03)
-    forward_only = train(rows, y, 3, SHAPE, replace(everything, skip_below=1e9)).work
+    forward_only = train(rows, one_class(y), 3, SHAPE, replace(everything, skip_below=1e9)).work
     expected = (dense_inner * features + outer / 3) / (inner + outer)
     assert forward_only == pytest.approx(expected, rel=0.01)
     nothing = CSR(np.zeros(4, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), 5)
-    assert 0 <= train(nothing, np.array([0, 1, 0], np.int32), 2, SHAPE, everything).work <= 1
+    assert 0 <= train(nothing, one_class(np.array([0, 1, 0])), 2, SHAPE, everything).work <= 1
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
 def test_predictions_do_not_depend_on_threads(rng, n_threads):
     rows, y = make_task(rng)
-    network = train(rows, y, 3, SHAPE, SETTINGS).network
+    network = train(rows, one_class(y), 3, SHAPE, SETTINGS).network
     mix = Mix(np.float32(0.25), np.float32(0.8), np.float32(1.5))
     one, many = logits(network, rows), logits(network, rows, n_threads)
     for a, b in zip(one, many, strict=True):
@@ -308,7 +315,7 @@ def test_predictions_do_not_depend_on_threads(rng, n_threads):
 
 def test_no_rows_no_predictions(rng):
     rows, y = make_task(rng)
-    network = train(rows, y, 3, SHAPE, SETTINGS).network
+    network = train(rows, one_class(y), 3, SHAPE, SETTINGS).network
     nothing = CSR(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), 40)
     mix = Mix(np.float32(0.5), np.float32(1), np.float32(1))
     assert predict(network, nothing, mix, 2).shape == (0, 3)

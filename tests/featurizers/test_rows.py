@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from tests import reference
-from udt.csr import CSR
+from udt.csr import CSR, one_class
 from udt.featurizers import rows as module
 from udt.featurizers.rows import FeaturePool, RowEncoder, kind_bits
 from udt.featurizers.schema import ColumnSchema, Schema
@@ -73,7 +73,7 @@ def text_keys(encoder: RowEncoder) -> list[list[int]]:
 
 def test_training_rows_are_encoded_as_later_ones(rng):
     table, y = make_table(rng)
-    encoder, rows = pool_of(table).select(y, 3, SETTINGS)
+    encoder, rows = pool_of(table).select(one_class(y), 3, SETTINGS)
     assert (rows.indptr.dtype, rows.indices.dtype, rows.values.dtype) == ("i8", "i4", "f4")
     assert rows.n_features == encoder.n_features == len(encoder.weights) == len(encoder.groups)
     later = encoder.transform(table)
@@ -84,8 +84,8 @@ def test_training_rows_are_encoded_as_later_ones(rng):
 def test_threads_change_nothing(rng, monkeypatch):
     table, y = make_table(rng)
     monkeypatch.setattr(module, "_ROWS_PER_THREAD", 50)
-    one = pool_of(table).select(y, 3, SETTINGS)
-    two = pool_of(table, n_threads=2).select(y, 3, SETTINGS, n_threads=2)
+    one = pool_of(table).select(one_class(y), 3, SETTINGS)
+    two = pool_of(table, n_threads=2).select(one_class(y), 3, SETTINGS, n_threads=2)
     assert text_keys(one[0]) == text_keys(two[0])
     assert_same(one[1], two[1])
 
@@ -93,7 +93,7 @@ def test_threads_change_nothing(rng, monkeypatch):
 def test_a_row_is_encoded_on_its_own(rng):
     """Whatever rows stand around it."""
     table, y = make_table(rng)
-    encoder, _ = pool_of(table).select(y, 3, SETTINGS)
+    encoder, _ = pool_of(table).select(one_class(y), 3, SETTINGS)
     X = reference.dense(encoder.transform(table))
     order = rng.permutation(table.n_rows)
     np.testing.assert_array_equal(reference.dense(encoder.transform(table.take(order))), X[order])
@@ -104,7 +104,7 @@ def test_a_row_is_encoded_on_its_own(rng):
 
 def test_a_row_has_the_norm_of_its_shares(rng):
     table, y = make_table(rng)
-    encoder, rows = pool_of(table).select(y, 3, SETTINGS)
+    encoder, rows = pool_of(table).select(one_class(y), 3, SETTINGS)
     expected = 2 * (0.4 + 0.3 + 0.3) + 5 * 0.3
     assert encoder.shares.sum() == pytest.approx(expected)
     norms = (reference.dense(rows) ** 2).sum(axis=1)
@@ -115,7 +115,7 @@ def test_a_row_has_the_norm_of_its_shares(rng):
 
 def test_groups_are_words_phrases_characters_and_columns(rng):
     table, y = make_table(rng)
-    encoder, _ = pool_of(table).select(y, 3, SETTINGS)
+    encoder, _ = pool_of(table).select(one_class(y), 3, SETTINGS)
     first, group = 0, 0
     for column, own in encoder.columns:
         groups = encoder.groups[first : first + own.n_features]
@@ -134,7 +134,7 @@ def test_groups_are_words_phrases_characters_and_columns(rng):
 def test_weights_are_supervised_for_text_and_lists_only(rng):
     table, y = make_table(rng)
     pool = pool_of(table)
-    encoder, _ = pool.select(y, 3, SETTINGS)
+    encoder, _ = pool.select(one_class(y), 3, SETTINGS)
     prior = np.bincount(y) / len(y)
     first = 0
     for column, own in encoder.columns:
@@ -156,10 +156,10 @@ def test_held_out_rows_teach_nothing(rng):
     seen = y.copy()
     seen[200:] = -1
     pool = pool_of(table)
-    encoder, rows = pool.select(seen, 3, SETTINGS)
+    encoder, rows = pool.select(one_class(seen), 3, SETTINGS)
     assert rows.n_rows == 300
     scrambled = table.slice(0, 200)
-    other, _ = pool_of(scrambled).select(y[:200], 3, SETTINGS)
+    other, _ = pool_of(scrambled).select(one_class(y[:200]), 3, SETTINGS)
     assert text_keys(encoder) == text_keys(other)
     text = np.isin(encoder.groups, range(6))
     text_other = np.isin(other.groups, range(6))
@@ -170,9 +170,9 @@ def test_the_most_useful_ngrams_are_kept(rng):
     table, y = make_table(rng)
     schema = Schema(SCHEMA.columns[:2])
     pool = pool_of(table, schema)
-    everything, _ = pool.select(y, 3, SETTINGS)
+    everything, _ = pool.select(one_class(y), 3, SETTINGS)
     few = FeaturizerSettings(kinds=SETTINGS.kinds, max_features=50)
-    best, rows = pool.select(y, 3, few)
+    best, rows = pool.select(one_class(y), 3, few)
     assert best.n_features == rows.n_features == 50
 
     def usefulness(encoder: RowEncoder) -> np.ndarray:
@@ -192,7 +192,7 @@ def test_the_choice_does_not_depend_on_row_order_or_threads(rng, max_features):
     schema = Schema((ColumnSchema("text", "text", ""),))
     table = as_table({"text": texts})
     chosen = [
-        text_keys(pool_of(t, schema, n).select(labels, 2, settings)[0])
+        text_keys(pool_of(t, schema, n).select(one_class(labels), 2, settings)[0])
         for t, labels, n in ((table, y, 1), (table, y, 2), (table.take(order), y[order], 1))
     ]
     assert chosen[0] == chosen[1]
@@ -202,7 +202,7 @@ def test_the_choice_does_not_depend_on_row_order_or_threads(rng, max_features):
 
 def test_a_candidate_may_want_fewer_kinds(rng):
     table, y = make_table(rng)
-    encoder, _ = pool_of(table).select(y, 3, FeaturizerSettings(kinds=("word 1",)))
+    encoder, _ = pool_of(table).select(one_class(y), 3, FeaturizerSettings(kinds=("word 1",)))
     for column, own in encoder.columns:
         if column.kind == "text":
             assert own.n_features > 0
@@ -211,7 +211,7 @@ def test_a_candidate_may_want_fewer_kinds(rng):
 
 def test_missing_columns_count_as_missing_cells(rng):
     table, y = make_table(rng)
-    encoder, _ = pool_of(table).select(y, 3, SETTINGS)
+    encoder, _ = pool_of(table).select(one_class(y), 3, SETTINGS)
     nothing = as_table({n: pa.nulls(5, pa.large_string()) for n in KINDS})
     expected = reference.dense(encoder.transform(nothing))
     found = encoder.transform(as_table({"unknown": ["x"] * 5}))
@@ -227,7 +227,7 @@ def test_tables_of_many_columns(rng, kind, n_columns):
     table = as_table({f"c{i}": rng.permutation(cells) for i in range(n_columns)})
     schema = Schema(tuple(ColumnSchema(name, kind, "") for name in table.names))
     y = np.arange(20, dtype=np.int32) % 2
-    encoder, rows = FeaturePool(table, schema, SETTINGS, 1).select(y, 2, SETTINGS)
+    encoder, rows = FeaturePool(table, schema, SETTINGS, 1).select(one_class(y), 2, SETTINGS)
     assert len(encoder.shares) == n_columns * (3 if kind == "text" else 1)
     assert encoder.groups.max() >= len(encoder.shares) - 3
     norms = (reference.dense(rows) ** 2).sum(axis=1)
@@ -236,7 +236,7 @@ def test_tables_of_many_columns(rng, kind, n_columns):
 
 def test_state_round_trip(rng):
     table, y = make_table(rng)
-    encoder, _ = pool_of(table).select(y, 3, SETTINGS)
+    encoder, _ = pool_of(table).select(one_class(y), 3, SETTINGS)
     metas, arrays = encoder.state()
     again = RowEncoder.from_state(json.loads(json.dumps(metas)), arrays)
     assert [c for c, _ in again.columns] == [c for c, _ in encoder.columns]

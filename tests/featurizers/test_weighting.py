@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests import reference
 from tests.strategies import csr_rows
-from udt.csr import CSR
+from udt.csr import CSR, one_class
 from udt.featurizers import weighting
 from udt.featurizers.weighting import class_information, place_block, weigh_rows
 
@@ -28,7 +28,7 @@ def test_class_information_is_the_formula(rng, n_classes):
     rows = random_rows(rng, 120, 30)
     y = rng.integers(-1, n_classes, 120).astype(np.int32)
     prior = rng.dirichlet(np.ones(n_classes))
-    df, kl = class_information(rows.indptr, rows.indices, y, 30, prior)
+    df, kl = class_information(rows, one_class(y), 30, prior)
     expected = reference.class_information(reference.dense(rows) > 0, y, prior)
     assert (df.dtype, kl.dtype) == (np.int32, np.float32)
     np.testing.assert_array_equal(df, expected[0])
@@ -40,7 +40,7 @@ def test_class_information_of_any_rows(rows, data):
     labels = st.lists(st.integers(-1, 3), min_size=rows.n_rows, max_size=rows.n_rows)
     y = np.array(data.draw(labels), np.int32)
     prior = np.maximum(prior_of(y, 4), 1e-12)
-    df, kl = class_information(rows.indptr, rows.indices, y, rows.n_features, prior)
+    df, kl = class_information(rows, one_class(y), rows.n_features, prior)
     expected = reference.class_information(reference.dense(rows) > 0, y, prior)
     np.testing.assert_array_equal(df, expected[0])
     np.testing.assert_allclose(kl, expected[1], rtol=1e-4, atol=1e-5)
@@ -52,8 +52,8 @@ def test_held_out_rows_do_not_count(rng):
     y = rng.integers(0, 3, 60).astype(np.int32)
     y[::3] = -1
     kept = reference.sparse(reference.dense(rows)[y >= 0])
-    some = class_information(rows.indptr, rows.indices, y, 20, prior_of(y, 3))
-    fewer = class_information(kept.indptr, kept.indices, y[y >= 0], 20, prior_of(y, 3))
+    some = class_information(rows, one_class(y), 20, prior_of(y, 3))
+    fewer = class_information(kept, one_class(y[y >= 0]), 20, prior_of(y, 3))
     for a, b in zip(some, fewer, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -61,7 +61,7 @@ def test_held_out_rows_do_not_count(rng):
 def test_a_feature_that_says_nothing_weighs_nothing_and_a_sure_one_most():
     X = np.array([[1, 1, 0], [1, 1, 0], [1, 0, 1], [1, 0, 0]])
     rows, y = reference.sparse(X), np.array([0, 0, 1, 1], np.int32)
-    df, kl = class_information(rows.indptr, rows.indices, y, 3, np.array([0.5, 0.5]))
+    df, kl = class_information(rows, one_class(y), 3, np.array([0.5, 0.5]))
     assert df.tolist() == [4, 2, 1]
     assert kl[0] == 0
     assert kl[1] > kl[2] > 0
@@ -144,7 +144,7 @@ def test_compiled_and_python_agree(uncompiled, drawn, data):
     labels = st.lists(st.integers(-1, 2), min_size=rows.n_rows, max_size=rows.n_rows)
     y = np.array(data.draw(labels), np.int32)
     prior = np.maximum(prior_of(y, 3), 1e-12)
-    arguments = (rows.indptr, rows.indices, y, rows.n_features, prior)
+    arguments = (rows, one_class(y), rows.n_features, prior)
     for name, given_ in (("class_information", arguments), ("weigh_rows", (rows, *others))):
         compiled = getattr(weighting, name)(*given_)
         for a, b in zip(compiled, getattr(uncompiled, name)(*given_), strict=True):

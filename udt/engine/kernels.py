@@ -107,14 +107,31 @@ def _softmax(z):
 
 
 @jit(fastmath=FLAGS)
-def _loss_gradient(z, targets, row):
-    """Turn logits into the gradient of the mean NLL of the row's classes. Returns that NLL."""
+def _sigmoid(z):
+    """Turn logits into independent probabilities. Modified in place: z. Returns Σ log(1 + exp(z)).
+
+    exp of negative numbers only, so that nothing overflows.
+    """
+    total = ZERO
+    for c in range(len(z)):
+        small = np.exp(-abs(z[c]))
+        total += max(z[c], ZERO) + np.log(ONE + small)
+        z[c] = (ONE if z[c] >= ZERO else small) / (ONE + small)
+    return total
+
+
+@jit(fastmath=FLAGS)
+def _loss_gradient(z, targets, row, sigmoid):
+    """Turn logits into the gradient of the row's loss. Returns the loss.
+
+    It is the mean NLL of the row's classes under one softmax, or the sum of all classes' own.
+    """
     first, last = targets.indptr[row], targets.indptr[row + 1]
-    share = ONE / np.float32(last - first)
+    share = ONE if sigmoid else ONE / np.float32(last - first)
     loss = ZERO
     for k in range(first, last):
         loss -= share * z[targets.ids[k]]
-    loss += _softmax(z)
+    loss += _sigmoid(z) if sigmoid else _softmax(z)
     for k in range(first, last):
         z[targets.ids[k]] -= share
     return loss
@@ -203,13 +220,13 @@ def train_rows(network, scratch, rows, targets, order, start, stop, step):
         n = _keep_features(rows, row, step.keep, scratch)
         n_kept += n
         _sum_rows(network.w_wide, network.b_wide, scratch.ids, scratch.values, n, scratch.z_wide)
-        loss_wide += _loss_gradient(scratch.z_wide, targets, row)
+        loss_wide += _loss_gradient(scratch.z_wide, targets, row, step.sigmoid)
         for c in range(len(network.b_wide)):
             network.b_wide[c] -= lr * step.bias_rate * scratch.z_wide[c]
         _update_rows(network.w_wide, scratch.z_wide, scratch.ids, scratch.values, n, lr)
         if deep:
             _forward_deep(network, scratch, scratch.ids, scratch.values, n)
-            loss = _loss_gradient(scratch.z_deep, targets, row)
+            loss = _loss_gradient(scratch.z_deep, targets, row, step.sigmoid)
             loss_deep += loss
             if loss >= step.skip_below:
                 _backward_deep(network, scratch, n, lr * step.deep_rate)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from udt.csr import Targets
 
 F32 = npt.NDArray[np.float32]
 
@@ -16,14 +19,27 @@ _TINY = 1e-9
 
 
 class Mix(NamedTuple):
-    """``p = (1 − deep_share) · softmax(z_wide / t_wide) + deep_share · softmax(z_deep / t_deep)``.
+    """``p = (1 − deep_share) · f(z_wide / t_wide) + deep_share · f(z_deep / t_deep)``.
 
+    f is the softmax over the classes, or the sigmoid of each where a row may have several.
     Temperatures: Guo et al. (2017).
     """
 
     deep_share: np.float32
     t_wide: np.float32
     t_deep: np.float32
+    sigmoid: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy."""
+        numbers = {k: float(v) for k, v in self._asdict().items() if k != "sigmoid"}
+        return {**numbers, "sigmoid": self.sigmoid}
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> Mix:
+        """Rebuild from `to_dict`'s result."""
+        share, t_wide, t_deep = (np.float32(d[k]) for k in ("deep_share", "t_wide", "t_deep"))
+        return cls(share, t_wide, t_deep, bool(d["sigmoid"]))
 
 
 WIDE_ONLY = Mix(np.float32(0), np.float32(1), np.float32(1))
@@ -45,51 +61,89 @@ def softmax(z: F32, temperature: float = 1.0) -> F32:
     return scaled
 
 
-def _nll(probability: npt.NDArray[np.floating]) -> float:
-    """Return the mean NLL (nats) of the true classes' probabilities."""
-    return float(-np.log(np.maximum(probability, _TINY)).mean())
+def sigmoid(z: F32, temperature: float = 1.0) -> F32:
+    """Return independent probabilities, shape (n_rows, n_classes).
+
+    Examples
+    --------
+    >>> sigmoid(np.zeros((1, 2), np.float32)).tolist()
+    [[0.5, 0.5]]
+    """
+    scaled = z * np.float32(0.5 / temperature)
+    np.tanh(scaled, out=scaled)  # does not overflow
+    scaled += 1
+    scaled *= np.float32(0.5)
+    return scaled
 
 
-def _true(z: F32, y: npt.NDArray[np.int32], temperature: float) -> F32:
-    """Return the true classes' probabilities."""
-    return softmax(z, temperature)[np.arange(len(y)), y]
+def _right(p: F32, targets: Targets, *, is_sigmoid: bool) -> F32:
+    """Return the probabilities given to what is true; mixing probabilities mixes these.
+
+    Of a softmax those of the row's classes, shape (len(targets.ids),); of sigmoids those of each
+    class being there or not, shape (n_rows, n_classes).
+    """
+    at = targets.rows, targets.ids
+    if not is_sigmoid:
+        return p[at]
+    right = 1 - p
+    right[at] = p[at]
+    return right
 
 
-def _best_temperature(z: F32, y: npt.NDArray[np.int32]) -> float:
+def _losses(right: F32, targets: Targets) -> F32:
+    """Return each row's NLL (nats): the mean of its classes, or with sigmoids the sum of all."""
+    losses = -np.log(np.maximum(right, np.float32(_TINY)))
+    if losses.ndim == 2:
+        return np.asarray(losses.sum(axis=1))
+    totals = np.bincount(targets.rows, losses, targets.n_rows)
+    return (totals / np.maximum(targets.counts, 1)).astype(np.float32)
+
+
+def _best_temperature(z: F32, targets: Targets, *, is_sigmoid: bool) -> float:
     """Return the temperature of least NLL, by golden-section search on its logarithm."""
+    link = sigmoid if is_sigmoid else softmax
+
+    def loss(log_t: float) -> float:
+        right = _right(link(z, float(np.exp(log_t))), targets, is_sigmoid=is_sigmoid)
+        return float(_losses(right, targets).mean())
+
     low, high = np.log(_MIN_T), np.log(_MAX_T)
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    f_left, f_right = (_nll(_true(z, y, np.exp(t))) for t in (left, right))
+    f_left, f_right = loss(left), loss(right)
     while high - low > 0.02:
         if f_left < f_right:
             high, right, f_right = right, left, f_left
             left = high - _GOLDEN * (high - low)
-            f_left = _nll(_true(z, y, np.exp(left)))
+            f_left = loss(left)
         else:
             low, left, f_left = left, right, f_right
             right = low + _GOLDEN * (high - low)
-            f_right = _nll(_true(z, y, np.exp(right)))
+            f_right = loss(right)
     return float(np.exp((low + high) / 2))
 
 
-def fit_mix(z_wide: F32, z_deep: F32, y: npt.NDArray[np.int32]) -> Mix:
+def fit_mix(z_wide: F32, z_deep: F32, targets: Targets, *, sigmoid: bool = False) -> Mix:
     """Find both temperatures, then the deep path's share, each by held-out NLL.
 
     Parameters
     ----------
     z_wide, z_deep : ndarray of float32, shape (n_rows, n_classes)
         Logits; all zeros in z_deep = there is no deep path.
-    y : ndarray of int32, shape (n_rows,)
+    targets : Targets
         True classes.
+    sigmoid : bool
+        Whether each class is a question of its own.
     """
-    t_wide = _best_temperature(z_wide, y)
+    t_wide = _best_temperature(z_wide, targets, is_sigmoid=sigmoid)
     if not z_deep.any():
-        return Mix(np.float32(0), np.float32(t_wide), np.float32(1))
-    t_deep = _best_temperature(z_deep, y)
-    p_wide, p_deep = _true(z_wide, y, t_wide), _true(z_deep, y, t_deep)
-    losses = [_nll((1 - a) * p_wide + a * p_deep) for a in _SHARES]
-    share = _SHARES[int(np.argmin(losses))]
-    return Mix(np.float32(share), np.float32(t_wide), np.float32(t_deep))
+        return Mix(np.float32(0), np.float32(t_wide), np.float32(1), sigmoid)
+    t_deep = _best_temperature(z_deep, targets, is_sigmoid=sigmoid)
+    ends = [Mix(np.float32(a), np.float32(t_wide), np.float32(t_deep), sigmoid) for a in (0, 1)]
+    wide, deep = (
+        _right(mix_probas(z_wide, z_deep, end), targets, is_sigmoid=sigmoid) for end in ends
+    )
+    losses = [_losses((1 - a) * wide + a * deep, targets).mean() for a in _SHARES]
+    return ends[0]._replace(deep_share=np.float32(_SHARES[int(np.argmin(losses))]))
 
 
 def mix_probas(z_wide: F32, z_deep: F32, mix: Mix) -> F32:
@@ -97,23 +151,26 @@ def mix_probas(z_wide: F32, z_deep: F32, mix: Mix) -> F32:
 
     The logits of a path without a share are not looked at.
     """
+    link = sigmoid if mix.sigmoid else softmax
     if mix.deep_share <= 0:
-        return softmax(z_wide, float(mix.t_wide))
-    deep = softmax(z_deep, float(mix.t_deep))
+        return link(z_wide, float(mix.t_wide))
+    deep = link(z_deep, float(mix.t_deep))
     if mix.deep_share < 1:
         deep *= mix.deep_share
-        deep += (1 - mix.deep_share) * softmax(z_wide, float(mix.t_wide))
+        deep += (1 - mix.deep_share) * link(z_wide, float(mix.t_wide))
     return deep
 
 
-def row_losses(z_wide: F32, z_deep: F32, y: npt.NDArray[np.int32], mix: Mix) -> F32:
-    """Return each row's NLL (nats) under the mixed probabilities."""
-    probability = mix_probas(z_wide, z_deep, mix)[np.arange(len(y)), y]
-    return np.asarray(-np.log(np.maximum(probability, np.float32(_TINY))), np.float32)
+def row_losses(probas: F32, targets: Targets, mix: Mix) -> F32:
+    """Return each row's NLL (nats) under mixed probabilities, shape (n_rows,)."""
+    return _losses(_right(probas, targets, is_sigmoid=mix.sigmoid), targets)
 
 
-def mix_loss(z_wide: F32, z_deep: F32, y: npt.NDArray[np.int32], mix: Mix) -> tuple[float, float]:
-    """Return (NLL in nats, accuracy) of the mixed probabilities."""
+def mix_loss(z_wide: F32, z_deep: F32, targets: Targets, mix: Mix) -> tuple[float, float]:
+    """Return (NLL in nats, accuracy) of the mixed probabilities.
+
+    A row counts as right if its most probable class is one of its classes.
+    """
     probas = mix_probas(z_wide, z_deep, mix)
-    accuracy = float((probas.argmax(axis=1) == y).mean())
-    return _nll(probas[np.arange(len(y)), y]), accuracy
+    accuracy = float(targets.contain(probas.argmax(axis=1)).mean())
+    return float(row_losses(probas, targets, mix).mean()), accuracy

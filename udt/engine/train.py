@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from udt.csr import CSR
+from udt.csr import CSR, Targets
 from udt.engine.kernels import logit_rows, train_rows
 from udt.engine.mix import Mix, fit_mix, mix_loss, mix_probas
 from udt.engine.network import (
@@ -37,23 +37,8 @@ def _go_on(entry: dict[str, Any]) -> bool:
     return True
 
 
-class Targets(NamedTuple):
-    """Classes of each row, one or many.
-
-    Attributes
-    ----------
-    indptr : ndarray of int64, shape (n_rows + 1,)
-        Row r's classes are ``ids[indptr[r]:indptr[r + 1]]``; at least one.
-    ids : ndarray of int32
-        Class indices.
-    """
-
-    indptr: npt.NDArray[np.int64]
-    ids: npt.NDArray[np.int32]
-
-
 class Step(NamedTuple):
-    """What a shard's training steps need, all float32.
+    """What a shard's training steps need.
 
     Attributes
     ----------
@@ -65,6 +50,8 @@ class Step(NamedTuple):
         Share of features that dropout keeps.
     skip_below : float32
         Deep loss under which a row takes no deep backward pass.
+    sigmoid : bool
+        Whether classes are independent of each other.
     """
 
     lr: np.float32
@@ -73,13 +60,14 @@ class Step(NamedTuple):
     bias_rate: np.float32
     keep: np.float32
     skip_below: np.float32
+    sigmoid: bool
 
 
 class Holdout(NamedTuple):
     """Rows to watch while training."""
 
     rows: CSR
-    y: npt.NDArray[np.int32]
+    targets: Targets
 
 
 @dataclass(frozen=True)
@@ -112,11 +100,6 @@ class Trained:
     interrupted: bool
 
 
-def one_class(y: npt.NDArray[np.int32]) -> Targets:
-    """Return targets of one class per row."""
-    return Targets(np.arange(len(y) + 1, dtype=np.int64), y.astype(np.int32))
-
-
 def longest_row(rows: CSR) -> int:
     """Return the number of features in the longest row, at least 1."""
     return max(1, int(np.diff(rows.indptr).max(initial=1)))
@@ -128,7 +111,7 @@ class _Run:
     def __init__(
         self,
         rows: CSR,
-        y: npt.NDArray[np.int32],
+        targets: Targets,
         which: npt.NDArray[np.int64],
         n_classes: int,
         shape: NetworkSettings,
@@ -136,7 +119,7 @@ class _Run:
         n_threads: int,
         seed: int,
     ) -> None:
-        self.rows, self.targets, self.which = rows, one_class(y), which
+        self.rows, self.targets, self.which = rows, targets, which
         self.settings = settings
         self.rng = np.random.default_rng(seed)
         self.network = make_network(rows.n_features, n_classes, shape, self.rng)
@@ -159,6 +142,7 @@ class _Run:
             bias_rate=np.float32(s.bias_lr_ratio),
             keep=np.float32(1 - s.dropout),
             skip_below=np.float32(s.skip_below),
+            sigmoid=s.sigmoid,
         )
 
         def shard(i: int) -> tuple[float, float, int, int, int]:
@@ -187,7 +171,7 @@ class _Run:
 
 def train(
     rows: CSR,
-    y: npt.NDArray[np.int32],
+    targets: Targets,
     n_classes: int,
     shape: NetworkSettings,
     settings: TrainSettings,
@@ -207,8 +191,8 @@ def train(
     ----------
     rows : CSR
         Rows.
-    y : ndarray of int32, shape (n_rows,)
-        Class indices.
+    targets : Targets
+        Classes of each row; a row that is trained on has at least one.
     n_classes : int
         Number of classes.
     shape, settings
@@ -235,7 +219,7 @@ def train(
     which = np.arange(rows.n_rows) if which is None else which
     for attempt in range(_RECOVERIES + 1):
         slower = replace(settings, lr=settings.lr / 4**attempt)
-        run = _Run(rows, y, which, n_classes, shape, slower, n_threads, seed)
+        run = _Run(rows, targets, which, n_classes, shape, slower, n_threads, seed)
         trained = _train_once(run, holdout, on_epoch)
         if trained is not None:
             return trained
@@ -260,8 +244,8 @@ class _Best:
             self.epoch = epoch
             return
         z = logits(self.run.network, self.holdout.rows, len(self.run.scratch))
-        mix = fit_mix(*z, self.holdout.y)
-        loss, accuracy = mix_loss(*z, self.holdout.y, mix)
+        mix = fit_mix(*z, self.holdout.targets, sigmoid=self.run.settings.sigmoid)
+        loss, accuracy = mix_loss(*z, self.holdout.targets, mix)
         entry |= {"holdout_loss": loss, "holdout_accuracy": accuracy}
         if loss < self.loss:
             is_last = epoch == self.run.settings.epochs

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from udt.csr import CSR
+from udt.csr import CSR, Targets
 from udt.featurizers.categorical import CategoricalEncoder
 from udt.featurizers.dates import DateEncoder
 from udt.featurizers.multivalue import MultiValueEncoder
@@ -261,7 +261,7 @@ class FeaturePool:
 
     def select(
         self,
-        y: npt.NDArray[np.int32],
+        targets: Targets,
         n_classes: int,
         settings: FeaturizerSettings,
         n_threads: int = 1,
@@ -270,8 +270,8 @@ class FeaturePool:
 
         Parameters
         ----------
-        y : ndarray of int32, shape (n_rows,)
-            Class of each row; −1 = held out: encoded, but nothing is learned from it.
+        targets : Targets
+            Classes of each row; one without is held out: encoded, but nothing is learned from it.
         n_classes : int
             Number of classes.
         settings : FeaturizerSettings
@@ -285,10 +285,8 @@ class FeaturePool:
         that the weights of frequent features lie together.
         """
         rows = self.rows
-        prior = np.bincount(y[y >= 0], minlength=n_classes) / max(1, int((y >= 0).sum()))
-        df, kl = class_information(
-            rows.indptr, rows.indices, y, rows.n_features, np.maximum(prior, _TINY)
-        )
+        prior = np.bincount(targets.ids, minlength=n_classes) / max(1, len(targets.ids))
+        df, kl = class_information(rows, targets, rows.n_features, np.maximum(prior, _TINY))
         kept = self._kept(df, kl, settings)
         chosen, order, first, n_groups = [], [], 0, 0
         for column, encoder in self.columns:

@@ -19,19 +19,19 @@ _SMOOTHING = 1.0
 
 
 @jit()
-def class_information(indptr, indices, y, n_features, prior):
+def class_information(rows, targets, n_features, prior):
     """Return each feature's document frequency and KL(p(class | f) ‖ p(class)).
 
     Class counts are smoothed towards the prior with α = 1:
-    ``p(c | f) = (n_fc + α · prior_c) / (n_f + α)``. Features are visited through the transpose,
-    so memory does not grow as features × classes.
+    ``p(c | f) = (n_fc + α · prior_c) / (Σ_c n_fc + α)``. Features are visited through the
+    transpose, so memory does not grow as features × classes.
 
     Parameters
     ----------
-    indptr, indices : ndarray
-        CSR rows, each feature at most once a row.
-    y : ndarray of int32, shape (n_rows,)
-        Class of each row; −1 = a row that does not count.
+    rows : CSR
+        Features, each at most once a row.
+    targets : Targets
+        Classes of each row; one without does not count.
     n_features : int
         Number of features.
     prior : ndarray of float64, shape (n_classes,)
@@ -45,27 +45,29 @@ def class_information(indptr, indices, y, n_features, prior):
         Nats.
     """
     df = np.zeros(n_features, np.int32)
-    for row in range(len(y)):
-        if y[row] >= 0:
-            for k in range(indptr[row], indptr[row + 1]):
-                df[indices[k]] += 1
     start = np.zeros(n_features + 1, np.int64)
+    for row in range(len(targets.indptr) - 1):
+        n = targets.indptr[row + 1] - targets.indptr[row]
+        if n > 0:
+            for k in range(rows.indptr[row], rows.indptr[row + 1]):
+                df[rows.indices[k]] += 1
+                start[rows.indices[k] + 1] += n
     for f in range(n_features):
-        start[f + 1] = start[f] + df[f]
+        start[f + 1] += start[f]
     classes = np.empty(start[n_features], np.int32)
-    at = np.empty(n_features, np.int64)
-    for f in range(n_features):
-        at[f] = start[f]
-    for row in range(len(y)):
-        if y[row] >= 0:
-            for k in range(indptr[row], indptr[row + 1]):
-                f = indices[k]
-                classes[at[f]] = y[row]
-                at[f] += 1
+    at = start[:-1].copy()
+    for row in range(len(targets.indptr) - 1):
+        first, last = targets.indptr[row], targets.indptr[row + 1]
+        if last > first:
+            for k in range(rows.indptr[row], rows.indptr[row + 1]):
+                f = rows.indices[k]
+                for j in range(first, last):
+                    classes[at[f]] = targets.ids[j]
+                    at[f] += 1
     kl = np.zeros(n_features, np.float32)
     counts = np.zeros(len(prior), np.int64)
     for f in range(n_features):
-        n = df[f]
+        n = start[f + 1] - start[f]
         for k in range(start[f], start[f + 1]):
             counts[classes[k]] += 1
         total, untouched = 0.0, 1.0
