@@ -13,7 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from udt import labels
+from udt.csr import one_class
 from udt.errors import DataError, EmptyTable, OneClassOnly, SettingsError
+from udt.label_forms import LISTS as LISTS_FORM
+from udt.label_forms import ONE_LABEL, LabelForm
+from udt.table import as_table
 
 
 def come_back(y: Any) -> Any:
@@ -92,10 +96,12 @@ def test_dates_are_their_iso_text() -> None:
     [
         (["a", 1], "several types: number, text"),
         ([True, 2], "several types: boolean, number"),
-        ([{"a"}, {"b"}], "label type: set"),
+        ([{"a": 1}, {"b": 2}], "label type: dict"),
+        ([["a", 1], ["b"]], "several types: number, text"),
+        ([["a"], [["b"]]], "label type: list"),
         ([1.0, np.inf], "infinity"),
-        ([[1, 2], [3, 4]], "1d array"),
-        (np.zeros((3, 2)), "1d array"),
+        (np.zeros((3, 2)), "1d array.*list of labels"),
+        (np.array([["a", "b"]], dtype=object), "1d array.*list of labels"),
     ],
 )
 def test_what_is_no_label(y: Any, message: str) -> None:
@@ -139,9 +145,79 @@ def test_encode_across_types(column: Any, classes: Any, expected: list[int]) -> 
     assert labels.encode(labels.from_y(column), np.array(classes)).tolist() == expected
 
 
+def test_class_indices_of_lists() -> None:
+    column = labels.from_y([["b", "x", "a"], None, ["b"], ["y", "x"]])
+    targets = labels.to_targets(column, np.array(["a", "b"]))
+    assert targets.indptr.tolist() == [0, 3, 3, 4, 6]
+    assert targets.ids.tolist() == [1, -1, 0, 1, -1, -1]
+    targets = labels.to_targets(labels.from_y(["b", None, "x"]), np.array(["a", "b"]))
+    assert (targets.indptr.tolist(), targets.ids.tolist()) == ([0, 1, 1, 2], [1, -1])
+    assert targets.ids.flags.writeable
+
+
 def test_class_counts_are_most_frequent_first() -> None:
     column = pa.array(["b", "a", None, "c", "c"])
     assert labels.class_counts(column) == [("c", 2), ("a", 1), ("b", 1)]
+    lists = labels.from_y([["a", "c"], ["c", "c"], None])
+    assert labels.class_counts(lists) == [("c", 2), ("a", 1)]
+
+
+# --- lists of labels --------------------------------------------------------------------------
+
+LISTS: dict[str, Any] = {
+    "lists": [["a", "b"], ["b"], None],
+    "tuples": [("a", "b"), ("b",), ()],
+    "sets": [{"a"} | {"b"}, {"b"}, set()],
+    "with repeats and missing ones": [["a", "b", "a"], ["b", None], [None]],
+    "a label by itself": [["a", "b"], "b", None],
+    "object array": np.array([["a", "b"], ["b"], None], dtype=object),
+    "arrays": [np.array(["a", "b"]), np.array(["b"]), None],
+    "pandas": pd.Series([["a", "b"], ["b"], None]),
+    "Arrow": pa.array([["a", "b"], ["b"], None]),
+    "chunked": pa.chunked_array([[["a", "b"]], [["b"], []]]),
+    "fixed size": pa.array([["a", "b"], ["b", "b"], None], pa.list_(pa.string(), 2)),
+}
+
+
+@pytest.mark.parametrize("what", LISTS)
+def test_lists_of_labels(what: str) -> None:
+    column = labels.from_y(LISTS[what])
+    got = [row and sorted(row) for row in column.to_pylist()]
+    assert got == [["a", "b"], ["b"], None]
+    classes = labels.find_classes(column, like=LISTS[what])
+    assert classes.tolist() == ["a", "b"]
+
+
+def test_lists_keep_their_type() -> None:
+    column = labels.from_y([[3, 1], [2]])
+    classes = labels.find_classes(column)
+    assert classes.tolist() == [1, 2, 3]
+    rows = labels.decode(labels.to_targets(column, classes), classes, LabelForm("|", is_list=True))
+    assert rows.tolist() == [[3, 1], [2]]
+    assert {type(label) for row in rows for label in row} == {int}
+
+
+def test_lists_of_equal_length_are_no_matrix() -> None:
+    targets, classes = one_class(np.array([1, 0])), np.array(["a", "b"], dtype=object)
+    for form, expected in (
+        (ONE_LABEL, ["b", "a"]),
+        (LabelForm(";"), ["b", "a"]),
+        (LISTS_FORM, [["b"], ["a"]]),
+    ):
+        rows = labels.decode(targets, classes, form)
+        assert (rows.shape, rows.tolist()) == ((2,), expected)
+
+
+def test_lists_in_a_column_of_data_in_memory() -> None:
+    lists = [["a", "b"], ["b"], None]
+    columns = {"text": ["x", "y", "z"], "label": lists}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    for data in (columns, rows, pd.DataFrame(columns), pa.table(columns)):
+        got = labels.from_data(data, as_table(data), "label")
+        assert got.to_pylist() == lists
+    table = as_table(columns)
+    assert labels.from_data(table, table, "label").to_pylist() == ["a|b", "b", None]
+    assert labels.from_data(columns, table, "text").to_pylist() == ["x", "y", "z"]
 
 
 # --- targets that cannot be classified --------------------------------------------------------
@@ -152,6 +228,16 @@ def test_all_missing_and_one_class() -> None:
         labels.check_target(pa.nulls(3), "y")
     with pytest.raises(OneClassOnly, match="'y' has one class only: every row is 'a'"):
         labels.check_target(pa.array(["a", "a", None]), "y")
+
+
+def test_lists_that_cannot_be_learned() -> None:
+    with pytest.raises(EmptyTable, match="no label"):
+        labels.from_y([[], [None]])
+    with pytest.raises(OneClassOnly, match="every row is 'a'"):
+        labels.check_target(labels.from_y([["a"], ["a"]]), "y")
+    with pytest.raises(DataError, match="3 labels and no label with two rows"):
+        labels.check_target(labels.from_y([["a", "b"], ["c"]]), "y")
+    labels.check_target(labels.from_y([[i / 7, 1.5] for i in range(90)]), "y")  # no quantities
 
 
 def test_labels_that_never_repeat() -> None:

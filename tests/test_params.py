@@ -19,6 +19,19 @@ BAD: list[tuple[str, Any]] = [
     ("time_limit", float("nan")),
     ("time_limit", float("inf")),
     ("time_limit", True),
+    ("sparsity", 0),
+    ("sparsity", 0.01),
+    ("sparsity", 1.5),
+    ("sparsity", float("nan")),
+    ("sparsity", True),
+    ("sparsity", "0.2"),
+    ("sparsity", "low"),
+    ("selector", "best"),
+    ("selector", 0),
+    ("multi_label", True),
+    ("multi_label", ""),
+    ("multi_label", 0),
+    ("multi_label", [";"]),
     ("width", -1),
     ("width", 1.5),
     ("width", True),
@@ -75,6 +88,20 @@ def test_time(value: Any, seconds: float) -> None:
     assert params.parse_time(value) == pytest.approx(seconds)
 
 
+def test_sparsity_and_selector() -> None:
+    assert (check().sparsity, check().selector) == (None, None)
+    assert check(sparsity="auto").sparsity is None
+    assert check(sparsity=0.05).sparsity == check(sparsity=np.float64(0.05)).sparsity == 0.05
+    assert check(sparsity=1).sparsity == 1.0
+    assert [check(selector=s).selector for s in params.SELECTORS] == list(params.SELECTORS)
+
+
+def test_multi_label() -> None:
+    assert check().multi_label is None
+    assert check(multi_label=False).multi_label is False
+    assert check(multi_label="; ").multi_label == "; "
+
+
 def test_seeds() -> None:
     assert check(random_state=7).seed == check(random_state=np.int64(7)).seed == 7
     assert check(random_state=7).is_seeded
@@ -107,10 +134,13 @@ def test_to_json_of_anything_that_may_be_set() -> None:
         text=np.array(["a"]),
         categorical=("b",),
         multi={"c": ";"},
+        multi_label=False,
+        sparsity=np.float32(0.5),
         random_state=np.random.RandomState(0),
     ).get_params(deep=False)
     stored = json.loads(json.dumps(params.to_json(given, seed=123)))
     assert stored["random_state"] == 123
-    assert (stored["time_limit"], stored["width"]) == (5, 8)
+    assert (stored["time_limit"], stored["width"], stored["sparsity"]) == (5, 8, 0.5)
+    assert stored["multi_label"] is False
     assert (stored["text"], stored["categorical"], stored["multi"]) == (["a"], ["b"], {"c": ";"})
     assert UDT(**stored).get_params(deep=False).keys() == given.keys()

@@ -156,7 +156,8 @@ def test_says_which_rows_were_scored(split: str, words: str) -> None:
 
 def test_multi_label_metrics_are_worded() -> None:
     text = text_with(metrics={**RUN["metrics"], "micro_f1": 0.5, "recall_at_10": 0.75})
-    assert "micro-F1 0.500   recall at 10 0.750" in text
+    assert " accuracy      95.3 %  on 8,982 test rows   (all labels of a row right; 95 %" in text
+    assert " micro-F1      0.500   macro-F1 0.953   log-loss 0.130   recall at 10 0.750" in text
 
 
 @pytest.mark.parametrize(
@@ -314,6 +315,7 @@ FACTS = {
     "n_duplicates": 13,
     "target": "label",
     "classes": [{"label": "good", "n_rows": 2_600}, {"label": "bad", "n_rows": 2_400}],
+    "multi_label": False,
     "warnings": ["Column 'stars' tells the target almost alone."],
 }
 
@@ -329,6 +331,12 @@ def test_schema_reads_as_documented() -> None:
         " target        label: 2 classes   good 2,600 (52.0 %)   bad 2,400 (48.0 %)",
         " warning       Column 'stars' tells the target almost alone.",
     ]
+
+
+def test_labels_that_are_several_are_said_to() -> None:
+    form = {"what": "labels", "value": "several a row", "reason": "set by the user"}
+    text = schema_text(SCHEMA, {**FACTS, "multi_label": True, "label_form": form}, 80)
+    assert " labels        several a row – set by the user" in text
 
 
 def test_schema_of_nothing_and_of_many_classes() -> None:

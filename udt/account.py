@@ -9,27 +9,25 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
-import numpy as np
-import numpy.typing as npt
-
 from udt import metrics
 from udt._jit import compile_seconds
-from udt.automl import Learned
 from udt.carbon import (
     Footprint,
-    Machine,
     Meter,
-    Place,
     break_even,
     car_metres,
     estimate,
     find_machine,
 )
+from udt.csr import Targets
 from udt.featurizers.schema import Schema
 from udt.inputs import Labelled
-from udt.predictor import F32, Predictor
+from udt.metrics import Predicted
+from udt.params import Params
+from udt.predictor import Predictor
 from udt.report import RunReport
 from udt.table import Table
+from udt.task import Learned
 
 Note = Callable[[str, float | None, str], None]
 """Called with a stage, the share of it that is done (or None) and a note for people."""
@@ -119,42 +117,49 @@ class Usage(NamedTuple):
 
 
 def predict_metered(
-    predictor: Predictor, table: Table, n_threads: int, machine: Machine, place: Place
-) -> tuple[F32, Usage]:
-    """Return the probabilities of all rows, and what it took to compute them."""
+    predictor: Predictor, table: Table, targets: Targets, given: Params
+) -> tuple[Predicted, Usage]:
+    """Return what evaluation needs of the predictions, and what it took to make them."""
     predictor.probas(table.slice(0, 1))  # kernels and tables are loaded once, not per prediction
     wall_s, cpu_s = time.perf_counter(), time.process_time()
-    probas = predictor.probas(table, n_threads)
+    predicted = predictor.predicted(table, targets, given.n_threads)
     wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
-    footprint = estimate(machine, place, hours=wall_s / _S_PER_H, cpu_s=cpu_s)
-    return probas, Usage(footprint, table.n_rows)
+    footprint = estimate(given.machine, given.place, hours=wall_s / _S_PER_H, cpu_s=cpu_s)
+    return predicted, Usage(footprint, table.n_rows)
 
 
-def evaluation(truth: npt.NDArray[np.int32], probas: F32, names: Sequence[str]) -> dict[str, Any]:
+def evaluation(
+    targets: Targets, predicted: Predicted, names: Sequence[str], *, is_multi_label: bool
+) -> dict[str, Any]:
     """Return all that is told of predictions for rows with labels.
 
     Parameters
     ----------
-    truth : ndarray of int32, shape (n_rows,)
-        Class indices; −1 = a label that the model has never seen.
-    probas : ndarray of float32, shape (n_rows, n_classes)
-        Probabilities.
+    targets : Targets
+        Classes of each row; −1 = a label that the model has never seen.
+    predicted : Predicted
+        What the model says of the rows.
     names : sequence of str
         The classes.
+    is_multi_label : bool
+        Whether a row may have several.
 
     Returns
     -------
     dict
-        ``metrics, labels, per_class, n_unknown``, and ``confusion`` or, of very many classes,
-        ``confused``.
+        ``metrics, labels, per_class, n_unknown``; and where a row has one label ``confusion`` or,
+        of very many classes, ``confused``.
     """
-    guess = probas.argmax(axis=1).astype(np.int32)
+    scores = metrics.evaluate(targets, predicted, len(names), is_multi_label=is_multi_label)
     told: dict[str, Any] = {
-        "metrics": {"split": "test", **metrics.evaluate(truth, probas)},
+        "metrics": {"split": "test", **scores},
         "labels": list(names),
-        "per_class": metrics.per_class(truth, guess, names),
-        "n_unknown": int((truth < 0).sum()),
+        "per_class": metrics.per_class(targets, predicted.chosen, names),
+        "n_unknown": int(metrics.have_unknown(targets).sum()),
     }
+    if is_multi_label:
+        return told
+    truth, guess = targets.ids, predicted.chosen.ids
     if len(names) <= _MAX_CONFUSION_CLASSES:
         told["confusion"] = metrics.confusion(truth, guess, len(names)).tolist()
     else:
@@ -163,6 +168,7 @@ def evaluation(truth: npt.NDArray[np.int32], probas: F32, names: Sequence[str]) 
 
 
 def write_report(
+    given: Params,
     rows: Labelled,
     schema: Schema,
     learned: Learned,
@@ -177,6 +183,8 @@ def write_report(
 
     Parameters
     ----------
+    given : Params
+        What the user has set.
     rows : Labelled
         What was trained on.
     schema : Schema
@@ -195,45 +203,44 @@ def write_report(
         What the user should know about the data.
     """
     footprint = stages.meter.stop()
-    last = learned.trained.history[-1]
+    last = learned.history[-1]
     return RunReport(
         model="",
         target=rows.target,
         n_rows=rows.table.n_rows,
         n_classes=n_classes,
-        multi_label=False,
+        multi_label=rows.label_form.is_multi_label,
         schema=schema.to_list(),
         metrics=scores,
-        network=_network(learned, schema),
-        history=learned.trained.history,
-        search={"n_trials": len(learned.trials), "leaderboard": learned.leaderboard()},
+        network=_network(learned, schema, given.sparsity),
+        history=learned.history,
+        search={"n_trials": len(learned.leaderboard), "leaderboard": learned.leaderboard},
         time=stages.time_dict(last["seconds"] / last["epoch"]),
         size={"model_bytes": 0, "peak_memory_bytes": peak_memory_bytes()},
         energy=footprint.energy_dict(),
         carbon=footprint.carbon_dict() | _comparisons(footprint, usage),
-        choices=[c.to_dict() for c in learned.choices],
+        choices=[
+            *([rows.label_form.told()] if rows.label_form.reason else []),
+            *(c.to_dict() for c in learned.choices),
+        ],
         warnings=list(warnings),
         source=rows.table.source,
     )
 
 
-def _network(learned: Learned, schema: Schema) -> dict[str, Any]:
+def _network(learned: Learned, schema: Schema, sparsity: float | None) -> dict[str, Any]:
     """Return the report's ``network`` block."""
-    network, shape = learned.network, learned.best.candidate.shape
-    has_wide = len(network.w_wide) > 0
-    paths = (network.n_classes if has_wide else 0) + network.width
     block = {
         "n_features": learned.encoder.n_features,
-        "width": network.width,
-        "sparsity": "auto",
-        "work_train": learned.trained.work,
-        # A prediction reads all features of a row, but only the paths that have a share.
-        "work_predict": paths / (network.n_classes + shape.width),
-        "active_fraction_mean": learned.trained.work,
-        "wide": has_wide,
+        **learned.head.paths(),
+        "deep_fraction": learned.deep_fraction,
+        "sparsity": "auto" if sparsity is None else sparsity,
+        "work_train": learned.work_train,
+        "work_predict": learned.work_predict,
+        "active_fraction_mean": learned.work_train,
     }
     if any(c.kind == "text" for c in schema.used()):
-        block["ngrams"] = name_ngrams(learned.best.candidate.features.kinds)
+        block["ngrams"] = name_ngrams(learned.kinds)
     return block
 
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from udt.candidates import (
     Candidate,
     Facts,
+    base_network,
     combine,
     epochs,
     first_candidates,
@@ -28,97 +29,30 @@ from udt.candidates import (
 )
 from udt.csr import CSR, Targets
 from udt.engine.mix import Mix, fit_mix, mix_probas, row_losses
-from udt.engine.network import Network, slim
-from udt.engine.train import Holdout, Trained, logits, predict, train
+from udt.engine.network import dense_work, slim
+from udt.engine.selection import make_selector
+from udt.engine.sparsity import Level, find_level
+from udt.engine.train import Holdout, Trained, logits, train
 from udt.featurizers.rows import FeaturePool, RowEncoder
-from udt.featurizers.schema import Schema
+from udt.heads import NO_THRESHOLDS, DenseHead, find_thresholds, summarise
+from udt.many_race import has_many_classes, learn_many
 from udt.settings import FeaturizerSettings
-from udt.table import Table
+from udt.task import (
+    Choice,
+    Learned,
+    Rows,
+    Split,
+    Task,
+    final_holdout,
+    grown,
+    leaderboard,
+    sample,
+    work_predict,
+)
 
 F32 = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
 
-Note = Callable[[str, float | None, str], None]
-"""Called with a stage, the share of it that is done (or None) and a note."""
-
-_CV_ROWS = 8_000
-_N_FOLDS = 5
-_MIN_HOLDOUT_ROWS, _MAX_HOLDOUT_ROWS = 1_000, 4_000
-_RACE_SHARE, _FINAL_SHARE = 0.2, 0.05
-_FEATURE_GROWTH = 0.5
-_MAX_FEATURES = 500_000
 _N_STAGES = 3
-
-
-class Budget:
-    """How long the run may take.
-
-    Parameters
-    ----------
-    limit_s : float or None
-        Seconds from now on; None = as long as it takes.
-    """
-
-    def __init__(self, limit_s: float | None) -> None:
-        self._started = time.perf_counter()
-        self.limit_s = limit_s
-
-    def allows(self, seconds: float, share: float = 1.0) -> bool:
-        """Whether so many seconds more end within a share of the limit."""
-        if self.limit_s is None:
-            return True
-        spent = time.perf_counter() - self._started
-        return spent + seconds <= share * self.limit_s
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is to be learned, and with what.
-
-    Attributes
-    ----------
-    table, schema : Table, Schema
-        All rows; the kinds of their columns.
-    targets : Targets
-        Classes of each row.
-    n_classes : int
-        Number of classes.
-    is_multi_label : bool
-        Whether a row may have several.
-    n_train : int
-        Rows from this one on are the user's own rows to make choices on; n_rows = there are none.
-    width : int or None
-        Hidden neurons, if the user has set them.
-    n_threads, n_train_threads : int
-        Threads for everything; for the final training (one = a function of the seed alone).
-    seed : int
-        Seed.
-    budget : Budget
-        Time to keep to.
-    note : Note
-        Told of what happens.
-    """
-
-    table: Table
-    schema: Schema
-    targets: Targets
-    n_classes: int
-    is_multi_label: bool
-    n_train: int
-    width: int | None
-    n_threads: int
-    n_train_threads: int
-    seed: int
-    budget: Budget
-    note: Note
-
-
-@dataclass(frozen=True)
-class Split:
-    """Rows to train on and rows held out."""
-
-    train: Rows
-    holdout: Rows
 
 
 @dataclass(frozen=True)
@@ -157,130 +91,68 @@ class Trial:
     z_deep: F32 = field(repr=False)
     row_losses: F32 = field(repr=False)
 
+    @property
+    def name(self) -> str:
+        """Of the pipeline."""
+        return self.candidate.name
+
     def beats(self, other: Trial) -> bool:
         """Whether it is better on the same rows by more than a standard error."""
         gains = other.row_losses - self.row_losses
         return bool(gains.mean() > gains.std() / np.sqrt(len(gains)))
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Something that was decided, and why."""
-
-    what: str
-    value: str
-    reason: str
-
-    def to_dict(self) -> dict[str, str]:
-        """Return a JSON-able copy."""
-        return {"what": self.what, "value": self.value, "reason": self.reason}
-
-
-@dataclass(frozen=True)
-class Learned:
-    """The model that the race led to, and what is to be told of it.
-
-    Attributes
-    ----------
-    encoder, network, mix
-        The model.
-    trained : Trained
-        The final training's history.
-    held, held_probas : ndarray
-        Held-out row numbers, and their probabilities by a network that did not train on them.
-    trials : list of Trial
-        In the order of running.
-    best : Trial
-        The winner.
-    choices : list of Choice
-        What was decided and why.
-    interrupted : bool
-        Whether the user ended it early.
-    """
-
-    encoder: RowEncoder
-    network: Network
-    mix: Mix
-    trained: Trained
-    held: Rows
-    held_probas: F32
-    trials: list[Trial]
-    best: Trial
-    choices: list[Choice]
-    interrupted: bool
-
-    def leaderboard(self) -> list[dict[str, Any]]:
-        """Return the trials, best first."""
-        return [
-            {"name": t.candidate.name, "metric": t.accuracy, "loss": t.loss, "seconds": t.seconds}
-            for t in sorted(self.trials, key=_loss)
-        ]
-
-
 def learn(task: Task) -> Learned:
-    """Race, then train the winner.
+    """Race, then train the winner."""
+    facts = gather_facts(task.table, task.schema, task.n_classes, task.is_multi_label)
+    return learn_many(task, facts) if has_many_classes(facts) else learn_few(task, facts)
+
+
+def learn_few(task: Task, facts: Facts) -> Learned:
+    """Race networks that score every class, then train the winner.
 
     A table that raced as a whole is trained on as a whole, mixed as the race found best; of a
     larger one, rows are held out to stop and mix by.
     """
     rng = np.random.default_rng(task.seed)
-    n = task.table.n_rows
-    facts = gather_facts(task.table, task.schema, task.n_classes, task.is_multi_label)
-    n_raced = min(race_rows(facts), task.n_train)
-    is_sample = n_raced < task.n_train
-    sampled = np.arange(task.n_train)
-    if is_sample:
-        sampled = np.sort(rng.choice(task.n_train, n_raced, replace=False))
-    if task.n_train < n:
-        splits = [Split(np.arange(n_raced), np.arange(n_raced, n_raced + n - task.n_train))]
-        sampled = np.concatenate([sampled, np.arange(task.n_train, n)])
-    else:
-        splits = make_splits(n_raced, rng)
+    sampled, splits = sample(task, race_rows(facts), rng)
+    is_sample = len(sampled) < task.table.n_rows
     trials, best, interrupted = race(task, sampled, splits, facts, is_sample=is_sample)
-    held = None
-    if is_sample:
-        held = np.arange(task.n_train, n)
-        if len(held) == 0:
-            held = np.sort(rng.choice(n, _holdout_rows(n, _FINAL_SHARE), replace=False))
-    encoder, trained, rows = finish(task, facts, best, held)
-    mix = trained.mix or best.mix
-    network = slim(trained.network, mix)
-    if held is None or rows is None:
-        held, probas = sampled[best.rows], mix_probas(best.z_wide, best.z_deep, best.mix)
+    held = final_holdout(task, rng) if is_sample else None
+    if task.sparsity is None and held is None:  # what will have no share need not be trained
+        truth = task.targets.take(sampled[best.rows])
+        level = find_level(best.z_wide, best.z_deep, truth, best.mix)
+        best = replace(best, mix=level.mix)
+    done = finish(task, facts, best, held)
+    mix = done.trained.mix or best.mix
+    if held is None or done.held is None:
+        held, z = sampled[best.rows], (best.z_wide, best.z_deep)
     else:
-        probas = predict(network, rows, mix, task.n_threads)
+        z = logits(done.trained.network, done.held, task.n_threads, done.trained.selector)
+    truth = task.targets.take(held)
+    level = Level(mix, float(mix.deep_share > 0), "set by the user")
+    if task.sparsity is None:
+        level = find_level(*z, truth, mix)
+    mix, probas = level.mix, mix_probas(*z, level.mix)
+    thresholds = find_thresholds(probas, truth) if task.is_multi_label else NO_THRESHOLDS
+    head = DenseHead(slim(done.trained.network, mix), mix, thresholds, done.trained.selector)
     return Learned(
-        encoder, network, mix, trained, held, probas, trials, best,
-        _choices(facts, trials, best, mix, trained, task.width),
-        interrupted or trained.interrupted,
-    )  # fmt: skip
+        encoder=done.encoder,
+        head=head,
+        kinds=best.candidate.features.kinds,
+        history=done.trained.history,
+        work_train=done.work,
+        work_predict=work_predict(task, done.encoder, head, held, best.candidate.shape.width),
+        deep_fraction=level.deep_fraction,
+        held=held,
+        held_predicted=summarise(probas, truth, thresholds),
+        leaderboard=leaderboard(trials),
+        choices=_choices(facts, trials, best, level, done.trained, task.width),
+        interrupted=interrupted or done.trained.interrupted,
+    )
 
 
 # -- the race ----------------------------------------------------------------------------------
-
-
-def make_splits(n_rows: int, rng: np.random.Generator) -> list[Split]:
-    """Return folds for small tables, one holdout for others."""
-    order = rng.permutation(n_rows)
-    if n_rows <= _CV_ROWS:
-        n_folds = min(_N_FOLDS, n_rows)
-        parts = [np.sort(order[i::n_folds]) for i in range(n_folds)]
-    else:
-        parts = [np.sort(order[: _holdout_rows(n_rows, _RACE_SHARE)])]
-    everything = np.arange(n_rows)
-    return [Split(np.setdiff1d(everything, p, assume_unique=True), p) for p in parts]
-
-
-def _holdout_rows(n_rows: int, share: float) -> int:
-    return int(np.clip(n_rows * share, _MIN_HOLDOUT_ROWS, _MAX_HOLDOUT_ROWS))
-
-
-def take_rows(rows: CSR, which: Rows) -> CSR:
-    """Return some rows of a CSR."""
-    lengths = np.diff(rows.indptr)[which]
-    indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-    at = np.repeat(rows.indptr[which] - indptr[:-1], lengths) + np.arange(indptr[-1])
-    return CSR(indptr, rows.indices[at], rows.values[at], rows.n_features)
 
 
 @dataclass(frozen=True)
@@ -312,8 +184,10 @@ class Arena:
         trained = train(
             rows, self.targets, self.n_classes, candidate.shape, candidate.training,
             which=split.train, seed=self.seed + i,
+            selector=make_selector(candidate.shape, rows.n_features, self.seed + i),
         )  # fmt: skip
-        z_wide, z_deep = logits(trained.network, take_rows(rows, split.holdout))
+        held = rows.take(split.holdout)
+        z_wide, z_deep = logits(trained.network, held, selector=trained.selector)
         return z_wide, z_deep, rows.n_features, time.perf_counter() - started
 
     def _judge(self, candidate: Candidate, results: Sequence[Any]) -> Trial:
@@ -338,7 +212,8 @@ def race(
     No stage is started that would take the race past half of the budget.
     """
     table = task.table if len(sampled) == task.table.n_rows else task.table.take(sampled)
-    first = first_candidates(facts, task.width)
+    network = base_network(facts, task.width, task.sparsity, task.selector)
+    first = first_candidates(facts, *network)
     kinds = tuple(sorted({kind for c in first for kind in c.features.kinds}))
     task.note("featurize", None, "")
     pool = FeaturePool(table, task.schema, FeaturizerSettings(kinds=kinds), task.n_threads)
@@ -364,7 +239,7 @@ def race(
                 leader.candidate,
                 facts,
                 is_capped=leader.n_features >= leader.candidate.features.max_features,
-                is_deep=task.width is None and bool(leader.mix.deep_share > 0),
+                is_deep=_is_free(task) and bool(leader.mix.deep_share > 0),
                 is_sample=is_sample,
             )
             if run_stage(2, changes):
@@ -382,6 +257,11 @@ def race(
     return trials, leader, False
 
 
+def _is_free(task: Task) -> bool:
+    """Whether the user leaves width and sparsity to the race."""
+    return task.width is None and task.sparsity is None
+
+
 def _loss(trial: Trial) -> float:
     return trial.loss
 
@@ -390,22 +270,26 @@ def _choices(
     facts: Facts,
     trials: Sequence[Trial],
     best: Trial,
-    mix: Mix,
+    level: Level,
     trained: Trained,
     width: int | None,
 ) -> list[Choice]:
     """Say what was decided and why."""
     c = best.candidate
     held = f"{len(best.rows):,} held-out rows"
-    share = float(mix.deep_share)
+    share = float(level.mix.deep_share)
     paths = {0.0: "wide only", 1.0: "deep only"}.get(share, f"wide and {share:.0%} deep")
     choices = [
         Choice("pipeline", c.name, f"loss {best.loss:.3f} on {held}, {len(trials)} trials"),
         Choice("paths", paths, "least loss of the mix on held-out rows"),
+        Choice("deep path", f"on {level.deep_fraction:.0%} of the rows", level.reason),
     ]
     if share > 0:
         why = "least loss in the race" if width is None else "set by the user"
         choices.append(Choice("width", str(c.shape.width), why))
+    if c.shape.active_fraction < 1:
+        neurons = f"{c.shape.active_fraction:.0%} of the hidden ones a row, by {c.shape.selector}"
+        choices.append(Choice("neurons", neurons, "set by the user"))
     choices.append(Choice("epochs", str(len(trained.history)), f"{facts.n_rows:,} rows"))
     return choices
 
@@ -413,16 +297,36 @@ def _choices(
 # -- the winner --------------------------------------------------------------------------------
 
 
-def finish(
-    task: Task, facts: Facts, best: Trial, held: Rows | None
-) -> tuple[RowEncoder, Trained, CSR | None]:
+@dataclass(frozen=True)
+class Finished:
+    """The winner, trained on everything.
+
+    Attributes
+    ----------
+    encoder : RowEncoder
+        Of its features.
+    trained : Trained
+        Its training.
+    held : CSR or None
+        The held-out rows.
+    work : float
+        Multiply-adds of the training ÷ those of the network that raced, dense: a path that was
+        dropped since is work that is not done.
+    """
+
+    encoder: RowEncoder
+    trained: Trained
+    held: CSR | None
+    work: float
+
+
+def finish(task: Task, facts: Facts, best: Trial, held: Rows | None) -> Finished:
     """Train the winner on all rows but those held out; return the held-out ones encoded.
 
     More rows carry more features: their number grows with the rows, and a little less.
     """
     candidate = best.candidate
-    growth = max(1.0, task.table.n_rows / best.n_rows) ** _FEATURE_GROWTH
-    max_features = min(_MAX_FEATURES, int(candidate.features.max_features * growth))
+    max_features = grown(candidate.features.max_features, task.table.n_rows / best.n_rows)
     features = replace(candidate.features, max_features=max_features)
     task.note("featurize", None, "")
     everything = np.arange(task.table.n_rows)
@@ -434,9 +338,9 @@ def finish(
     task.note("fit", 0.0, "")
     shape, training, holdout = candidate.shape, candidate.training, None
     if held is not None:
-        holdout = Holdout(take_rows(rows, held), task.targets.take(held))
+        holdout = Holdout(rows.take(held), task.targets.take(held))
         training = replace(training, epochs=epochs(facts, task.table.n_rows - len(held)))
-    elif best.mix.deep_share == 0:
+    elif best.mix.deep_share == 0 and task.sparsity is None:
         shape = replace(shape, width=0)
 
     def on_epoch(entry: dict[str, Any]) -> bool:
@@ -449,5 +353,11 @@ def finish(
         rows, task.targets, task.n_classes, shape, training,
         which=which, holdout=holdout, n_threads=task.n_train_threads,
         seed=task.seed, on_epoch=on_epoch,
+        selector=make_selector(shape, rows.n_features, task.seed),
     )  # fmt: skip
-    return encoder, trained, None if holdout is None else holdout.rows
+    n_values = int(np.diff(rows.indptr)[which].sum())
+    dense = len(trained.history) * dense_work(
+        task.n_classes, candidate.shape.width, n_values, len(which), is_training=True
+    )
+    held_rows = None if holdout is None else holdout.rows
+    return Finished(encoder, trained, held_rows, trained.n_done / max(1, dense))

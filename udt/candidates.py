@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from udt.engine.network import BLOCK
 from udt.featurizers.schema import Schema
 from udt.settings import FeaturizerSettings, NetworkSettings, TrainSettings
 from udt.table import Table
@@ -21,6 +22,7 @@ _RACE_BYTES = 8_000_000
 _MIN_SAMPLE_ROWS, _MAX_SAMPLE_ROWS = 12_000, 20_000
 _MANY_CLASSES = 20
 _MANY_ROWS = 200_000
+_SELECTOR = "votes"
 _MUCH_TEXT_BYTES = 40_000_000
 _SHORT_TEXT_BYTES = 400
 _WORDS_12 = ("word 1", "word 2")
@@ -98,7 +100,30 @@ def epochs(facts: Facts, n_rows: int) -> int:
     return 20 if facts.n_classes > _MANY_CLASSES and n_rows <= RACE_ROWS else 10
 
 
-def first_candidates(facts: Facts, width: int | None) -> list[Candidate]:
+def base_network(
+    facts: Facts, width: int | None, sparsity: float | None, selector: str | None
+) -> tuple[NetworkSettings, TrainSettings]:
+    """Return the network to start from, as far as the user has set it.
+
+    A fixed sparsity (the fraction of the hidden neurons that is computed for a row) is kept to the
+    letter: no row takes fewer or more. Then the hidden layer is as wide as makes the computed part
+    as large as it is without.
+    """
+    # Small embeddings overfit less; many classes need to be told apart from the start.
+    scale = 0.3 if facts.n_classes > _MANY_CLASSES else 0.1
+    shape = NetworkSettings(init_scale=scale)
+    training = TrainSettings(epochs=epochs(facts, race_rows(facts)), sigmoid=facts.is_multi_label)
+    if sparsity is not None:
+        training = replace(training, skip_below=0.0, rest_below=0.0, skip_wide_below=0.0)
+    if sparsity is not None and sparsity < 1:
+        wide = BLOCK * round(shape.width / (sparsity * BLOCK))
+        shape = replace(shape, width=wide, active_fraction=sparsity, selector=selector or _SELECTOR)
+    return (shape if width is None else replace(shape, width=width)), training
+
+
+def first_candidates(
+    facts: Facts, shape: NetworkSettings, training: TrainSettings
+) -> list[Candidate]:
     """Return candidates that differ in their kinds of n-grams; the first is the best guess."""
     chars = _CHARS_35 if facts.ascii_share > 0.8 else _CHARS_25
     if facts.n_text_columns == 0:
@@ -111,10 +136,6 @@ def first_candidates(facts: Facts, width: int | None) -> list[Candidate]:
         }
     else:
         kinds = {"words 1–3": _WORDS_123, "words 1–2": _WORDS_12}
-    # Small embeddings overfit less; many classes need to be told apart from the start.
-    scale = 0.3 if facts.n_classes > _MANY_CLASSES else 0.1
-    shape = NetworkSettings(width=64 if width is None else width, init_scale=scale)
-    training = TrainSettings(epochs=epochs(facts, race_rows(facts)), sigmoid=facts.is_multi_label)
     return [
         Candidate(name, FeaturizerSettings(kinds=k), shape, training) for name, k in kinds.items()
     ]

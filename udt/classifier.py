@@ -32,12 +32,20 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Name of the column to predict; not needed with ``fit(X, y)``.
     time_limit : float or str, optional
         At most so long: seconds, or ``"90s"``, ``"5m"``, ``"1h"``.
+    sparsity : float or "auto", optional
+        Fraction of the hidden neurons to compute for a row: 0.2 = a fifth of them, 1.0 = dense.
     width : int, optional
         Hidden neurons of the deep path; 0 = no deep path.
+    selector : {"dense", "votes", "lsh", "router", "random"}, optional
+        How the neurons to compute are chosen.
     text, categorical, numeric, date, ignore : str or list of str, optional
         Columns whose kind you set.
     multi : dict of str to str, optional
         Multi-value columns and their separators; or names, where the separator is to be found.
+    multi_label : str or False, optional
+        What separates the labels of a row that may have several, e.g. ``";"``; False = each row
+        has one label, whatever is in it. None = found in the target column. Labels that are lists
+        need no separator.
     bad_rows : {"refuse", "skip"}
         What to do with malformed rows of a file.
     instance, region, country : str, optional
@@ -81,13 +89,16 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         target: str | None = None,
         *,
         time_limit: float | str | None = None,
+        sparsity: float | str | None = None,
         width: int | None = None,
+        selector: str | None = None,
         text: Any = None,
         categorical: Any = None,
         numeric: Any = None,
         date: Any = None,
         multi: Mapping[str, str] | None = None,
         ignore: Any = None,
+        multi_label: str | bool | None = None,
         bad_rows: BadRows = "refuse",
         instance: str | None = None,
         region: str | None = None,
@@ -97,13 +108,16 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> None:
         self.target = target
         self.time_limit = time_limit
+        self.sparsity = sparsity
         self.width = width
+        self.selector = selector
         self.text = text
         self.categorical = categorical
         self.numeric = numeric
         self.date = date
         self.multi = multi
         self.ignore = ignore
+        self.multi_label = multi_label
         self.bad_rows = bad_rows
         self.instance = instance
         self.region = region
@@ -131,7 +145,8 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         X : table
             Rows; with the target column unless y is given.
         y : array-like, shape (n_rows,), optional
-            Labels of X's rows. Rows without one (None, NaN) are left out, and the report says so.
+            Labels of X's rows, or a list of labels for each. Rows without one (None, NaN) are
+            left out, and the report says so.
         valid : table, optional
             Rows with the target column to make choices on, in place of held-out rows of X.
         test : table, optional
@@ -184,7 +199,7 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     # -- using ---------------------------------------------------------------------------------
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
-        """Return the most probable label of each row.
+        """Return the label of each row, or its labels where a row may have several.
 
         Parameters
         ----------
@@ -196,7 +211,8 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         ndarray, shape (n_rows,)
-            Labels as they were in training.
+            Labels as they were in training. Several labels, most probable first, stand in one
+            text with the separator of the training table, or in a list if they were lists.
 
         Raises
         ------
@@ -218,7 +234,7 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         ndarray of float32, shape (n_rows, n_classes)
-            In the order of `classes_`.
+            In the order of `classes_`; a row sums to 1, unless it may have several labels.
 
         Raises
         ------
@@ -256,6 +272,7 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the accuracy on rows with labels, in X's target column or in y.
 
+        Where a row may have several labels, all of them must be right and no other predicted.
         Labels may be written in another type than in training: ``"1"`` is 1.
 
         Parameters
@@ -289,7 +306,8 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         dict
             ``metrics``; ``labels``, as text; ``per_class``; ``n_unknown``, rows whose label was
             not seen in training; ``confusion`` (row = truth), or with very many classes
-            ``confused``, the most frequent mistakes; ``source``.
+            ``confused``, the most frequent mistakes, or neither where a row may have several
+            labels; ``source``.
 
         Raises
         ------

@@ -33,6 +33,11 @@ class CSR(NamedTuple):
         """Number of rows."""
         return len(self.indptr) - 1
 
+    def take(self, which: npt.NDArray[np.int64]) -> CSR:
+        """Return some rows."""
+        indptr, at = _gather(self.indptr, which)
+        return CSR(indptr, self.indices[at], self.values[at], self.n_features)
+
 
 class Targets(NamedTuple):
     """Classes of each row: one, several, or none where a row does not count.
@@ -65,9 +70,7 @@ class Targets(NamedTuple):
 
     def take(self, which: npt.NDArray[np.int64]) -> Targets:
         """Return the classes of some rows."""
-        counts = self.counts[which]
-        indptr = _starts(counts)
-        at = np.repeat(self.indptr[which] - indptr[:-1], counts) + np.arange(indptr[-1])
+        indptr, at = _gather(self.indptr, which)
         return Targets(indptr, self.ids[at])
 
     def only(self, which: npt.NDArray[np.int64]) -> Targets:
@@ -82,6 +85,15 @@ class Targets(NamedTuple):
         found = np.zeros(self.n_rows, bool)
         found[self.rows[hits]] = True
         return found
+
+
+def _gather(
+    indptr: npt.NDArray[np.int64], which: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the indptr of some rows, and where their entries are."""
+    counts = np.diff(indptr)[which]
+    starts = _starts(counts)
+    return starts, np.repeat(indptr[which] - starts[:-1], counts) + np.arange(starts[-1])
 
 
 def _starts(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

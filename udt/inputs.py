@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from udt import forms, labels
+from udt import forms, label_forms, labels
 from udt.errors import DataError, EmptyTable, SettingsError, TargetNotFound, did_you_mean
 from udt.featurizers.infer import infer_schema
 from udt.featurizers.schema import Schema
+from udt.label_forms import ONE_LABEL, LabelForm
 from udt.params import KindOf
 from udt.table import BadRows, Table, as_table
 
@@ -28,13 +29,15 @@ class Labelled:
     table : Table
         The columns to learn from.
     labels : pyarrow.Array, shape (n_rows,)
-        None of them null.
+        None of them null; lists where a row may have several.
     target : str
         What the labels are called.
     form : str
         Whether the rows came as a table, as an array, or as bare texts.
     n_unlabelled : int
         Rows that were left out because they had no label.
+    label_form : LabelForm
+        How the labels were written.
     """
 
     table: Table
@@ -42,6 +45,7 @@ class Labelled:
     target: str
     form: str = forms.TABLE
     n_unlabelled: int = 0
+    label_form: LabelForm = ONE_LABEL
 
     @property
     def is_array(self) -> bool:
@@ -52,7 +56,9 @@ class Labelled:
 # -- rows with labels --------------------------------------------------------------------------
 
 
-def read_training(X: Any, y: Any, target: str | None, bad_rows: BadRows) -> Labelled:
+def read_training(
+    X: Any, y: Any, target: str | None, bad_rows: BadRows, multi_label: str | bool | None = None
+) -> Labelled:
     """Return what `fit` was given.
 
     Parameters
@@ -65,6 +71,8 @@ def read_training(X: Any, y: Any, target: str | None, bad_rows: BadRows) -> Labe
         Name of the target column.
     bad_rows : {"refuse", "skip"}
         For files.
+    multi_label : str, False or None
+        Of `label_forms.find_form`.
 
     Raises
     ------
@@ -76,20 +84,29 @@ def read_training(X: Any, y: Any, target: str | None, bad_rows: BadRows) -> Labe
         Neither y nor a target.
     """
     form = forms.form_of(X)
-    if y is None and target is not None and form != forms.ARRAY:
-        return read_labelled(X, target, bad_rows)
     if y is None:
-        raise SettingsError(_no_target(form))
-    table, column = forms.read(X, form, bad_rows), labels.from_y(y)
-    _check_lengths(table, column)
-    name = str(target if target is not None else getattr(y, "name", None) or "y")
-    if form != forms.ARRAY and name in table.names:
-        table = _without(table, name)  # y is the frame's own column: nothing to learn from
-    return _drop_unlabelled(Labelled(table, column, name, form))
+        if target is None or form == forms.ARRAY:
+            raise SettingsError(_no_target(form))
+        form, name = forms.TABLE, target
+        table, column = _split(X, name, bad_rows)
+    else:
+        table, column = forms.read(X, form, bad_rows), labels.from_y(y)
+        _check_lengths(table, column)
+        name = str(target if target is not None else getattr(y, "name", None) or "y")
+        if form != forms.ARRAY and name in table.names:
+            table = _without(table, name)  # y is the frame's own column: nothing to learn from
+    return _labelled(table, column, name, form, label_forms.find_form(column, multi_label))
 
 
-def read_labelled(X: Any, target: str, bad_rows: BadRows) -> Labelled:
+def read_labelled(X: Any, target: str, bad_rows: BadRows, label_form: LabelForm) -> Labelled:
     """Return a table's rows that have a label in its target column.
+
+    Parameters
+    ----------
+    X, target, bad_rows
+        As in `read_training`.
+    label_form : LabelForm
+        How the labels are written.
 
     Raises
     ------
@@ -98,12 +115,11 @@ def read_labelled(X: Any, target: str, bad_rows: BadRows) -> Labelled:
     EmptyTable
         It has no other column.
     """
-    table, column = _split(as_table(X, bad_rows=bad_rows), target)
-    return _drop_unlabelled(Labelled(table, column, target))
+    return _labelled(*_split(X, target, bad_rows), target, forms.TABLE, label_form)
 
 
 def read_measured(
-    X: Any, y: Any, target: str, schema: Schema, bad_rows: BadRows, *, has_names: bool
+    X: Any, y: Any, target: str, schema: Schema, bad_rows: BadRows, form: LabelForm, has_names: bool
 ) -> tuple[Table, pa.Array]:
     """Return rows to measure a model on, and their labels, some of which may be null.
 
@@ -115,6 +131,8 @@ def read_measured(
         Name of the target column.
     schema, bad_rows, has_names
         As in `read_rows`.
+    form : LabelForm
+        How the labels are written.
 
     Raises
     ------
@@ -122,27 +140,20 @@ def read_measured(
         As in `read_labelled` and `read_rows`; lengths that differ; no label at all.
     """
     if y is None:
-        table, column = _split(as_table(X, bad_rows=bad_rows), target)
+        table, column = _split(X, target, bad_rows)
         check_columns(table, schema)
     else:
         table = read_rows(X, schema, bad_rows, has_names=has_names)
         column = labels.from_y(y)
         _check_lengths(table, column)
-    check_labelled(column, target, table.source)
+    column = label_forms.split(column, form)
+    labels.check_labelled(column, target, table.source)
     return table, column
 
 
-def check_labelled(column: pa.Array, target: str, source: str) -> None:
-    """Raise EmptyTable if all labels are missing."""
-    if column.null_count == len(column):
-        raise EmptyTable(
-            f"Target column '{target}' of {source} has no value in any row. "
-            "Expected labels to measure on."
-        )
-
-
-def _split(table: Table, target: str) -> tuple[Table, pa.Array]:
-    """Return the columns to learn from, and the labels."""
+def _split(X: Any, target: str, bad_rows: BadRows) -> tuple[Table, pa.Array]:
+    """Return the columns to learn from, and the labels; those of lists in memory stay lists."""
+    table = as_table(X, bad_rows=bad_rows)
     if target not in table.names:
         same = [n for n in table.names if n.casefold() == target.casefold()]
         hint = f" Did you mean '{same[0]}'?" if same else did_you_mean(target, table.names)
@@ -150,7 +161,7 @@ def _split(table: Table, target: str) -> tuple[Table, pa.Array]:
             f"Target column '{target}' is not in {table.source}. "
             f"Its columns are: {_some(table.names)}.{hint}"
         )
-    return _without(table, target), labels.from_column(table.column(target))
+    return _without(table, target), labels.from_data(X, table, target)
 
 
 def _no_target(form: str) -> str:
@@ -183,15 +194,16 @@ def _without(table: Table, target: str) -> Table:
     return rest
 
 
-def _drop_unlabelled(rows: Labelled) -> Labelled:
+def _labelled(
+    table: Table, column: pa.Array, target: str, form: str, label_form: LabelForm
+) -> Labelled:
     """Leave out rows without a label; all of them stay if none has one, for `check_target`."""
-    n_missing = rows.labels.null_count
-    if n_missing in (0, len(rows.labels)):
-        return rows
-    kept = np.flatnonzero(np.asarray(rows.labels.is_valid()))
-    return Labelled(
-        rows.table.take(kept), rows.labels.take(pa.array(kept)), rows.target, rows.form, n_missing
-    )
+    column = label_forms.split(column, label_form)
+    n_missing = column.null_count
+    if 0 < n_missing < len(column):
+        kept = np.flatnonzero(np.asarray(column.is_valid()))
+        table, column = table.take(kept), column.take(pa.array(kept))
+    return Labelled(table, column, target, form, n_missing, label_form)
 
 
 def append_rows(table: Table, other: Table) -> Table:

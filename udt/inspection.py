@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,12 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from udt import inputs, labels
+from udt import forms, inputs, label_forms, labels
 from udt.errors import DataError
 from udt.featurizers.infer import infer_schema
 from udt.featurizers.schema import Schema
 from udt.inputs import Labelled
-from udt.params import check_bad_rows, column_kinds
+from udt.metrics import have_unknown
+from udt.params import check_bad_rows, check_multi_label, column_kinds
 from udt.table import Table, as_table
 
 _IMBALANCE = 10  # rows of the largest class ÷ rows of the smallest
@@ -34,6 +36,7 @@ def inspect(
     date: Any = None,
     multi: Any = None,
     ignore: Any = None,
+    multi_label: str | bool | None = None,
     bad_rows: str = "refuse",
 ) -> dict[str, Any]:
     """Say what kind each column of a table is, and why; train nothing.
@@ -46,6 +49,8 @@ def inspect(
         Column to predict.
     text, categorical, numeric, date, multi, ignore
         Columns whose kind you set, as in `UDT`.
+    multi_label : str, False or None
+        What separates the labels of a row, as in `UDT`.
     bad_rows : {"refuse", "skip"}
         What to do with malformed rows of a file.
 
@@ -55,7 +60,8 @@ def inspect(
         ``schema``: column, kind, reason and params of every column but the target.
         ``facts``: ``source``; ``n_rows``; ``columns``, ``n_missing`` and ``n_distinct`` by name;
         ``n_duplicates``, rows that repeat an earlier one; ``warnings``, sentences; and with a
-        target ``target`` and ``classes``, ``label`` and ``n_rows`` of each, most frequent first.
+        target ``target``; ``classes``, ``label`` and ``n_rows`` of each, most frequent first;
+        ``multi_label``; and ``label_form``, what was decided of it and why, if it was.
 
     Raises
     ------
@@ -77,6 +83,7 @@ def inspect(
     kinds = column_kinds(
         text=text, categorical=categorical, numeric=numeric, date=date, multi=multi, ignore=ignore
     )
+    separator = check_multi_label(multi_label)
     table = as_table(X, bad_rows=check_bad_rows(bad_rows))
     facts: dict[str, Any] = {
         "source": table.source,
@@ -88,13 +95,17 @@ def inspect(
         schema = infer_schema({n: table.column(n) for n in table.names}, overrides=kinds)
         warnings = [*_about_columns(schema), *_about_file(table)]
     else:
-        rows = inputs.read_labelled(table, target, "refuse")
+        in_memory = forms.form_of(X) == forms.TABLE and not isinstance(X, str | os.PathLike)
+        rows = inputs.read_training(X if in_memory else table, None, target, "refuse", separator)
         schema = inputs.infer(rows, kinds)
         counts = labels.class_counts(rows.labels)
         facts |= {
             "target": target,
             "classes": [{"label": label, "n_rows": n} for label, n in counts],
+            "multi_label": rows.label_form.is_multi_label,
         }
+        if rows.label_form.reason:
+            facts["label_form"] = rows.label_form.told()
         warnings = [*_about_target(rows), *_about_columns(schema), *warn(rows, schema)]
     return {"schema": schema.to_list(), "facts": facts | {"warnings": warnings}}
 
@@ -138,7 +149,7 @@ def warn(rows: Labelled, schema: Schema) -> list[str]:
 
 def warn_of_unknown(test: Labelled, classes: npt.NDArray[Any]) -> list[str]:
     """Return a sentence if rows to measure on have labels that the model cannot predict."""
-    n_unknown = int((labels.encode(test.labels, classes) < 0).sum())
+    n_unknown = int(have_unknown(labels.to_targets(test.labels, classes)).sum())
     if not n_unknown:
         return []
     have = "has a label" if n_unknown == 1 else "have labels"
@@ -169,6 +180,9 @@ def _about_columns(schema: Schema) -> Iterator[str]:
 def _about_labels(rows: Labelled) -> Iterator[str]:
     if rows.n_unlabelled:
         yield f"{_rows(rows.n_unlabelled)} without a label left out."
+    form = rows.label_form
+    if form.is_multi_label and label_forms.counts(rows.labels).max() == 1:
+        yield f"No row has several labels, separated by {form.separator!r}."
     counts = labels.class_counts(rows.labels)
     single = [label for label, n in counts if n == 1]
     if single:
@@ -189,15 +203,17 @@ def _about_labels(rows: Labelled) -> Iterator[str]:
 
 def _about_leaks(rows: Labelled, schema: Schema) -> Iterator[str]:
     """Name columns that hold no text and yet tell nearly every row's label by themselves."""
-    n = len(rows.labels) - rows.labels.null_count
-    counts = labels.class_counts(rows.labels)
+    target, n = rows.labels, len(rows.labels) - rows.labels.null_count
+    if label_forms.is_list(target):
+        target = label_forms.join(target, rows.label_form.separator)
+    counts = labels.class_counts(target)
     if n < _LEAK_MIN_ROWS or len(counts) < 2:
         return
     majority = counts[0][1] / n
     for column in schema.used():
         if column.kind == "text":
             continue
-        purity = _purity(rows.table.column(column.name), rows.labels)
+        purity = _purity(rows.table.column(column.name), target)
         if purity >= max(_LEAK_PURITY, 1 - (1 - majority) / _IMBALANCE):
             yield (
                 f"Column '{column.name}' alone tells the label of {100 * purity:.1f} % of the "

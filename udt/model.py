@@ -18,6 +18,9 @@ from udt import __version__, inputs, labels, params
 from udt.account import evaluation
 from udt.errors import ModelFileError, SettingsError
 from udt.featurizers.schema import Schema
+from udt.heads import label_sets
+from udt.label_forms import LabelForm
+from udt.metrics import exact_matches
 from udt.model_file import ModelContent, content_sha256, read_model, write_model
 from udt.predictor import F32, Predictor
 from udt.report import RunReport
@@ -38,6 +41,8 @@ class Model:
         What the labels are called.
     classes : ndarray, shape (n_classes,)
         Sorted labels, as the user wrote them.
+    label_form : LabelForm
+        How the user writes the labels of a row.
     schema : Schema
         The columns' kinds.
     has_names : bool
@@ -54,6 +59,7 @@ class Model:
     seed: int
     target: str
     classes: npt.NDArray[Any]
+    label_form: LabelForm
     schema: Schema
     has_names: bool
     predictor: Predictor
@@ -77,9 +83,14 @@ class Model:
     # -- using ---------------------------------------------------------------------------------
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
-        """Return the most probable label of each row; see `UDT.predict`."""
-        codes = self.predictor.classes(self._read(X), self.n_threads)
-        return np.asarray(self.classes[codes])
+        """Return the label of each row, or its labels; see `UDT.predict`."""
+        sets = self.predictor.label_sets(self._read(X), self.n_threads)
+        return labels.decode(sets, self.classes, self.label_form)
+
+    def decide(self, probas: F32) -> npt.NDArray[Any]:
+        """Return the labels that `predict` gives to rows of these probabilities."""
+        sets = label_sets(probas, self.predictor.head.thresholds)
+        return labels.decode(sets, self.classes, self.label_form)
 
     def predict_proba(self, X: Any) -> F32:
         """Return class probabilities; see `UDT.predict_proba`."""
@@ -93,34 +104,36 @@ class Model:
                 f"The 'k' parameter of predict_top_k must be from 1 to {n_classes}, the "
                 f"number of classes. Got {k!r} instead."
             )
-        probas = self.predictor.probas(table, self.n_threads)
-        best = np.argsort(-probas, axis=1, kind="stable")[:, :k]
-        return self.classes[best], np.take_along_axis(probas, best, axis=1)
+        ids, probas = self.predictor.top_k(table, int(k), self.n_threads)
+        return self.classes[ids], probas
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the accuracy on rows with labels; see `UDT.score`."""
         table, column = self._read_measured(X, y)
-        truth = labels.encode(column, self.classes)
-        hits = self.predictor.classes(table, self.n_threads) == truth
-        labelled = np.asarray(column.is_valid())
+        truth = labels.to_targets(column, self.classes)
+        hits = exact_matches(truth, self.predictor.label_sets(table, self.n_threads))
+        labelled = truth.counts > 0
         weights = None if sample_weight is None else np.asarray(sample_weight)[labelled]
         return float(np.average(hits[labelled], weights=weights))
 
     def evaluate(self, X: Any, y: Any = None) -> dict[str, Any]:
         """Return all that is told of predictions for rows with labels; see `UDT.evaluate`."""
         table, column = self._read_measured(X, y)
-        labelled = np.flatnonzero(np.asarray(column.is_valid()))
-        truth = labels.encode(column, self.classes)[labelled]
-        probas = self.predictor.probas(table, self.n_threads)[labelled]
+        truth = labels.to_targets(column, self.classes)
+        labelled = np.flatnonzero(truth.counts)
+        if len(labelled) < table.n_rows:
+            table, truth = table.take(labelled), truth.take(labelled)
+        predicted = self.predictor.predicted(table, truth, self.n_threads)
         names = [str(label) for label in self.classes]
-        return {"model": "model", "source": table.source, **evaluation(truth, probas, names)}
+        told = evaluation(truth, predicted, names, is_multi_label=self.label_form.is_multi_label)
+        return {"model": "model", "source": table.source, **told}
 
     def _read(self, X: Any) -> Table:
         return inputs.read_rows(X, self.schema, self._bad_rows, has_names=self.has_names)
 
     def _read_measured(self, X: Any, y: Any) -> tuple[Table, pa.Array]:
         return inputs.read_measured(
-            X, y, self.target, self.schema, self._bad_rows, has_names=self.has_names
+            X, y, self.target, self.schema, self._bad_rows, self.label_form, self.has_names
         )
 
     # -- keeping -------------------------------------------------------------------------------
@@ -144,6 +157,7 @@ class Model:
             "target": self.target,
             "classes": self.classes.tolist(),
             "classes_dtype": self.classes.dtype.str,
+            "label_form": self.label_form._asdict(),
             "has_names": self.has_names,
             "schema": self.schema.to_list(),
             **meta,
@@ -161,6 +175,7 @@ class Model:
             seed=header["seed"],
             target=header["target"],
             classes=np.array(header["classes"], dtype=header["classes_dtype"]),
+            label_form=LabelForm(**header["label_form"]),
             schema=Schema.from_list(header["schema"]),
             has_names=header["has_names"],
             predictor=Predictor.from_state(header, content.arrays),

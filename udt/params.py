@@ -19,11 +19,16 @@ KindOf = dict[str, tuple[str, Mapping[str, Any]]]
 """Column name to (kind, params), as `udt.featurizers.infer.infer_schema` takes them."""
 
 NAMES = (
-    "target", "time_limit", "width", "text", "categorical", "numeric", "date", "multi", "ignore",
-    "bad_rows", "instance", "region", "country", "random_state", "n_threads",
+    "target", "time_limit", "sparsity", "width", "selector", "text", "categorical", "numeric",
+    "date", "multi", "ignore", "multi_label", "bad_rows", "instance", "region", "country",
+    "random_state", "n_threads",
 )  # fmt: skip
 """All parameters of `UDT`."""
 
+SELECTORS = ("dense", "votes", "lsh", "router", "random")
+"""Ways to choose which hidden neurons are computed for a row."""
+
+_MIN_SPARSITY = 0.05
 _TIME = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|m|h|)\s*")
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MAX_SEED = 2**32 - 1
@@ -39,10 +44,16 @@ class Params:
         Column to predict.
     time_limit_s : float or None
         Seconds.
+    sparsity : float or None
+        Fraction of the hidden neurons to compute for a row; 1.0 = dense.
     width : int or None
         Hidden neurons.
+    selector : str or None
+        One of `SELECTORS`.
     kinds : dict
         Columns whose kind is set.
+    multi_label : str, False or None
+        What separates the labels of a row; that there is but one; to be found.
     bad_rows : {"refuse", "skip"}
         What to do with malformed rows of a file.
     machine, place : Machine, Place
@@ -57,8 +68,11 @@ class Params:
 
     target: str | None
     time_limit_s: float | None
+    sparsity: float | None
     width: int | None
+    selector: str | None
     kinds: KindOf
+    multi_label: str | bool | None
     bad_rows: BadRows
     machine: Machine
     place: Place
@@ -89,10 +103,13 @@ def check_params(given: Mapping[str, Any]) -> Params:
     return Params(
         target=_check_target(given["target"]),
         time_limit_s=parse_time(given["time_limit"]),
+        sparsity=check_sparsity(given["sparsity"]),
         width=None if width is None else int(width),
+        selector=_check_selector(given["selector"]),
         kinds=column_kinds(
             **{k: given[k] for k in ("text", "categorical", "numeric", "date", "multi", "ignore")}
         ),
+        multi_label=check_multi_label(given["multi_label"]),
         bad_rows=check_bad_rows(given["bad_rows"]),
         machine=find_machine(given["instance"]),
         place=find_place(given["region"], given["country"]),
@@ -133,6 +150,41 @@ def check_bad_rows(value: object) -> BadRows:
     if value not in ("refuse", "skip"):
         raise _refuse("bad_rows", "'refuse' or 'skip'", value)
     return value
+
+
+def check_sparsity(value: object) -> float | None:
+    """Return the fraction of the hidden neurons to compute; None if it is to be found.
+
+    Raises
+    ------
+    SettingsError
+        Neither "auto" nor a fraction within its range.
+    """
+    if value is None or (isinstance(value, str) and value == "auto"):
+        return None
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not is_number or not _MIN_SPARSITY <= (share := float(cast(float, value))) <= 1:
+        raise _refuse("sparsity", f"'auto' or a fraction from {_MIN_SPARSITY} to 1.0", value)
+    return share
+
+
+def _check_selector(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and value in SELECTORS):
+        return value
+    raise _refuse("selector", f"one of {', '.join(SELECTORS)}, or None", value)
+
+
+def check_multi_label(value: object) -> str | bool | None:
+    """Return what separates the labels of a row; False if there is but one; None to find out.
+
+    Raises
+    ------
+    SettingsError
+        It is none of these.
+    """
+    if value is None or value is False or (isinstance(value, str) and value):
+        return value
+    raise _refuse("multi_label", "what separates the labels, e.g. ';', or False, or None", value)
 
 
 def _draw_seed(state: object) -> int:

@@ -1,27 +1,44 @@
-"""A trained model at work: tables to probabilities, a block of rows per thread."""
+"""A trained model at work: tables to classes, a block of rows per thread."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from udt.engine.mix import Mix
-from udt.engine.network import Network, pack, unpack
-from udt.engine.train import predict
+from udt.csr import CSR, Targets
 from udt.featurizers.rows import RowEncoder
+from udt.heads import DenseHead, Head, ManyHead
+from udt.metrics import Predicted
 from udt.table import Table
 
 F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
 Arrays = dict[str, npt.NDArray[Any]]
+T = TypeVar("T")
 
 _BLOCK_ROWS = 8_192  # large enough to keep Python out of the way, small enough for the caches
 _BLOCK_CELLS = 1 << 23  # probabilities of a block
 _FEW_ROWS = 256  # not worth a second thread
+_HEADS: dict[str, type[DenseHead] | type[ManyHead]] = {"dense": DenseHead, "many": ManyHead}
+
+
+def _part(targets: Targets, rows: slice) -> Targets:
+    """Return the classes of a range of rows."""
+    indptr = targets.indptr[rows.start : rows.stop + 1]
+    return Targets(indptr - indptr[0], targets.ids[indptr[0] : indptr[-1]])
+
+
+def _stack(parts: Sequence[Targets]) -> Targets:
+    """Put the classes of rows below each other."""
+    if len(parts) == 1:
+        return parts[0]
+    counts = np.concatenate([np.zeros(1, np.int64), *(part.counts for part in parts)])
+    return Targets(np.cumsum(counts), np.concatenate([part.ids for part in parts]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,15 +49,12 @@ class Predictor:
     ----------
     encoder : RowEncoder
         From tables to features.
-    network : Network
-        From features to the logits of both paths.
-    mix : Mix
-        From logits to probabilities.
+    head : Head
+        From features to classes.
     """
 
     encoder: RowEncoder
-    network: Network
-    mix: Mix
+    head: Head
 
     def probas(self, table: Table, n_threads: int = 1) -> F32:
         """Return class probabilities, float32, shape (n_rows, n_classes).
@@ -53,49 +67,82 @@ class Predictor:
             Threads; the result does not depend on it.
         """
         if table.n_rows <= _FEW_ROWS:
-            return self._block(table)
-        out = np.empty((table.n_rows, self.network.n_classes), np.float32)
-        self._fill(table, out, lambda probas: probas, n_threads)
+            return self.head.probas(self.encoder.transform(table))
+        out = np.empty((table.n_rows, self.head.n_classes), np.float32)
+
+        def put(rows: CSR, where: slice) -> None:
+            out[where] = self.head.probas(rows)
+
+        self._blocks(table, put, n_threads)
         return out
 
-    def classes(self, table: Table, n_threads: int = 1) -> npt.NDArray[np.int64]:
-        """Return the most probable class of each row, int64, shape (n_rows,).
+    def top_k(self, table: Table, k: int, n_threads: int = 1) -> tuple[I32, F32]:
+        """Return the k most probable classes of each row and their probabilities, descending.
 
-        Probabilities are kept of a block of rows per thread, not of all rows: with many classes
-        they would take more memory than the model.
+        Returns
+        -------
+        ids : ndarray of int32, shape (n_rows, k)
+            Classes.
+        p : ndarray of float32, shape (n_rows, k)
+            Their probabilities.
         """
+        parts = self._blocks(table, lambda rows, _: self.head.top_k(rows, k), n_threads)
+        ids, p = zip(*parts, strict=True)
+        return np.concatenate(ids), np.concatenate(p)
+
+    def label_sets(self, table: Table, n_threads: int = 1) -> Targets:
+        """Return the predicted classes of each row, most probable first; at least one."""
+        return _stack(self._blocks(table, lambda rows, _: self.head.label_sets(rows), n_threads))
+
+    def predicted(self, table: Table, targets: Targets, n_threads: int = 1) -> Predicted:
+        """Return what evaluation needs of the predictions.
+
+        Parameters
+        ----------
+        table : Table
+            Rows.
+        targets : Targets
+            Their true classes; −1 = unknown to the model.
+        n_threads : int
+            Threads.
+        """
+        parts = self._blocks(
+            table,
+            lambda rows, where: self.head.predicted(rows, _part(targets, where)),
+            n_threads,
+        )
+        top, top_p, true_p, row_loss, chosen = zip(*parts, strict=True)
+        return Predicted(
+            np.concatenate(top),
+            np.concatenate(top_p),
+            np.concatenate(true_p),
+            np.concatenate(row_loss),
+            _stack(chosen),
+        )
+
+    def _blocks(self, table: Table, keep: Callable[[CSR, slice], T], n_threads: int) -> list[T]:
+        """Return what is made of each block of encoded rows, in order."""
         if table.n_rows <= _FEW_ROWS:
-            return np.asarray(self._block(table).argmax(axis=1))
-        out = np.empty(table.n_rows, np.int64)
-        self._fill(table, out, lambda probas: probas.argmax(axis=1), n_threads)
-        return out
+            return [keep(self.encoder.transform(table), slice(0, table.n_rows))]
+        size = min(_BLOCK_ROWS, max(1, _BLOCK_CELLS // self.head.row_cells))
+        parts = [
+            slice(start, min(start + size, table.n_rows)) for start in range(0, table.n_rows, size)
+        ]
 
-    def _fill(
-        self,
-        table: Table,
-        out: npt.NDArray[Any],
-        reduce: Callable[[F32], npt.NDArray[Any]],
-        n_threads: int,
-    ) -> None:
-        """Write what is kept of each block's probabilities. Modified in place: out."""
-        size = min(_BLOCK_ROWS, max(1, _BLOCK_CELLS // self.network.n_classes))
-
-        def block(start: int) -> None:
-            out[start : start + size] = reduce(self._block(table.slice(start, start + size)))
+        def block(rows: slice) -> T:
+            return keep(self.encoder.transform(table.slice(rows.start, rows.stop)), rows)
 
         with ThreadPoolExecutor(n_threads) as pool:
-            for _ in pool.map(block, range(0, table.n_rows, size)):
-                pass  # a block's exception is raised here
-
-    def _block(self, table: Table) -> F32:
-        return predict(self.network, self.encoder.transform(table), self.mix)
+            return list(pool.map(block, parts))
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return what a model file keeps: JSON-able facts and named arrays."""
         columns, arrays = self.encoder.state()
+        head, weights = self.head.state()
         stored = {f"rows.{name}": array for name, array in arrays.items()}
-        stored |= {f"network.{name}": array for name, array in pack(self.network).items()}
-        return {"columns": columns, "mix": self.mix.to_dict()}, stored
+        stored |= {f"network.{name}": array for name, array in weights.items()}
+        kind = next(name for name, head_type in _HEADS.items() if isinstance(self.head, head_type))
+        return {"columns": columns, "head": {"kind": kind, **head}}, stored
 
     @classmethod
     def from_state(cls, meta: Mapping[str, Any], arrays: Arrays) -> Predictor:
@@ -104,8 +151,5 @@ class Predictor:
         for name, array in arrays.items():
             part, key = name.split(".", 1)
             parts[part][key] = array
-        return cls(
-            RowEncoder.from_state(meta["columns"], parts["rows"]),
-            unpack(parts["network"]),
-            Mix.from_dict(meta["mix"]),
-        )
+        head = _HEADS[meta["head"]["kind"]].from_state(meta["head"], parts["network"])
+        return cls(RowEncoder.from_state(meta["columns"], parts["rows"]), head)

@@ -172,7 +172,8 @@ def schema_text(
     facts : mapping
         ``source``, ``n_rows``; optional ``columns`` (name to ``n_missing``, ``n_distinct``),
         ``n_duplicates`` (rows that repeat an earlier one), ``target``, ``classes`` (list of
-        ``label, n_rows``, most frequent first), ``warnings`` (sentences).
+        ``label, n_rows``, most frequent first), ``label_form`` (``value, reason``), ``warnings``
+        (sentences).
     width : int
         Characters a line.
     """
@@ -194,6 +195,8 @@ def schema_text(
         page.entry("duplicates", f"{say.rows(n)} ({share}) repeat an earlier one")
     if "target" in facts:
         _add_class_counts(page, str(facts["target"]), facts.get("classes", []), n_rows)
+    if "label_form" in facts:
+        page.entry("labels", f"{facts['label_form']['value']} – {facts['label_form']['reason']}")
     page.entries("warning", facts.get("warnings", []))
     return page.text()
 
@@ -233,22 +236,23 @@ def _add_metrics(page: Page, metrics: Mapping[str, Any]) -> None:
     if "majority" in metrics:
         notes.append(f"majority {say.percent(metrics['majority'])}")
     accuracy = f"{say.percent(metrics['accuracy'])}  on {say.rows(metrics['n_rows'], on)}"
+    if "micro_f1" in metrics:
+        notes.insert(0, "all labels of a row right")
     page.entry("accuracy", accuracy, f"({'; '.join(notes)})" if notes else "")
-    rest = [
-        f"{words} {metrics[key]:.3f}"
-        for key, words in (
-            ("log_loss", "log-loss"),
-            ("micro_f1", "micro-F1"),
-            ("precision_at_1", "precision at 1"),
-            ("precision_at_3", "at 3"),
-            ("recall_at_10", "recall at 10"),
-        )
-        if key in metrics
-    ]
+    worded = {
+        "micro_f1": "micro-F1",
+        "macro_f1": "macro-F1",
+        "log_loss": "log-loss",
+        "precision_at_1": "precision at 1",
+        "precision_at_3": "at 3",
+        "recall_at_10": "recall at 10",
+    }
+    head, *rest = [key for key in worded if key in metrics] or [""]
+    scores = [f"{worded[key]} {metrics[key]:.3f}" for key in rest]
     if "ece" in metrics:
-        rest.append(f"calibration error {say.percent(metrics['ece'])}")
-    if "macro_f1" in metrics:
-        page.entry("macro-F1", f"{metrics['macro_f1']:.3f}", *rest)
+        scores.append(f"calibration error {say.percent(metrics['ece'])}")
+    if head:
+        page.entry(worded[head], f"{metrics[head]:.3f}", *scores)
 
 
 def _add_columns(page: Page, schema: Sequence[Mapping[str, Any]]) -> None:

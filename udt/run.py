@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from udt import automl, inputs, inspection, labels, metrics
 from udt.account import Note, Stages, Usage, predict_metered, write_report
-from udt.automl import Learned
 from udt.carbon import Meter
-from udt.csr import one_class
+from udt.csr import Targets
 from udt.errors import DataError
 from udt.featurizers.schema import Schema
 from udt.inputs import Labelled
@@ -21,12 +20,12 @@ from udt.model import Model
 from udt.params import Params, check_params, to_json
 from udt.predictor import Predictor
 from udt.table import Table
+from udt.task import Budget, Learned, Task
 
 OnProgress = Note
 """What a user passes to follow a run."""
 
 Classes = npt.NDArray[Any]
-Codes = npt.NDArray[np.int32]
 
 _METERED_ROWS = 2_000
 
@@ -43,8 +42,8 @@ class Read:
         Sorted labels.
     table : Table
         Those rows, and below them the user's rows to make choices on.
-    codes : ndarray of int32, shape (table.n_rows,)
-        Their class indices.
+    targets : Targets
+        Their classes.
     test : Labelled or None
         What to measure on.
     """
@@ -52,7 +51,7 @@ class Read:
     rows: Labelled
     classes: Classes
     table: Table
-    codes: Codes
+    targets: Targets
     test: Labelled | None
 
 
@@ -80,7 +79,7 @@ def train(
         As in `UDT.fit`.
     """
     checked = check_params(given)
-    budget = automl.Budget(checked.time_limit_s)
+    budget = Budget(checked.time_limit_s)
     meter = Meter(checked.machine, checked.place, since_process_start=on_progress is not None)
     with Stages(meter, on_progress) as stages:
         stages("read")
@@ -89,18 +88,19 @@ def train(
         schema, warnings = _look(checked, read)
         learned = _learn(checked, read, schema, budget, stages)
         stages("test")
-        predictor = Predictor(learned.encoder, learned.network, learned.mix)
+        predictor = Predictor(learned.encoder, learned.head)
         scores, usage = _measure(checked, read, learned, predictor)
         stages.close()
         report = write_report(
-            read.rows, schema, learned, n_classes=len(read.classes), scores=scores, usage=usage,
-            stages=stages, warnings=warnings,
+            checked, read.rows, schema, learned, n_classes=len(read.classes), scores=scores,
+            usage=usage, stages=stages, warnings=warnings,
         )  # fmt: skip
     return Model(
         given=to_json(given, checked.seed),
         seed=checked.seed,
         target=read.rows.target,
         classes=read.classes,
+        label_form=read.rows.label_form,
         schema=schema,
         has_names=not read.rows.is_array,
         predictor=predictor,
@@ -110,26 +110,39 @@ def train(
 
 
 def _read(given: Params, X: Any, y: Any, valid: Any, test: Any) -> Read:
-    rows = inputs.read_training(X, y, given.target, given.bad_rows)
+    rows = inputs.read_training(X, y, given.target, given.bad_rows, given.multi_label)
     labels.check_target(rows.labels, rows.target)
     classes = labels.find_classes(rows.labels, like=y)
-    table, codes = rows.table, labels.encode(rows.labels, classes)
+    table, targets = rows.table, labels.to_targets(rows.labels, classes)
     if valid is not None:
-        chosen = inputs.read_labelled(valid, rows.target, given.bad_rows)
-        others = labels.encode(chosen.labels, classes)
-        known = np.flatnonzero(others >= 0)
-        if len(known) == 0:
+        chosen = inputs.read_labelled(valid, rows.target, given.bad_rows, rows.label_form)
+        others = _known(labels.to_targets(chosen.labels, classes))
+        kept = np.flatnonzero(others.counts)
+        if len(kept) == 0:
             raise DataError(
                 f"No row of {chosen.table.source} has a label that {table.source} has. "
                 "Expected the same target column with the same labels."
             )
-        table = inputs.append_rows(table, chosen.table.take(known))
-        codes = np.concatenate([codes, others[known]])
+        table = inputs.append_rows(table, chosen.table.take(kept))
+        targets = _append(targets, others.take(kept))
     measured = None
     if test is not None:
-        measured = inputs.read_labelled(test, rows.target, given.bad_rows)
-        inputs.check_labelled(measured.labels, rows.target, measured.table.source)
-    return Read(rows, classes, table, codes, measured)
+        measured = inputs.read_labelled(test, rows.target, given.bad_rows, rows.label_form)
+        labels.check_labelled(measured.labels, rows.target, measured.table.source)
+    return Read(rows, classes, table, targets, measured)
+
+
+def _known(targets: Targets) -> Targets:
+    """Return targets without the labels that the model has never seen."""
+    known = targets.ids >= 0
+    counts = np.bincount(targets.rows[known], minlength=targets.n_rows)
+    return Targets(np.append(0, np.cumsum(counts)), targets.ids[known])
+
+
+def _append(targets: Targets, others: Targets) -> Targets:
+    """Return the classes of some rows and of others below them."""
+    indptr = np.concatenate([targets.indptr, targets.indptr[-1] + others.indptr[1:]])
+    return Targets(indptr, np.concatenate([targets.ids, others.ids]))
 
 
 def _look(given: Params, read: Read) -> tuple[Schema, list[str]]:
@@ -143,14 +156,14 @@ def _look(given: Params, read: Read) -> tuple[Schema, list[str]]:
     return schema, warnings
 
 
-def _learn(given: Params, read: Read, schema: Schema, budget: automl.Budget, note: Note) -> Learned:
+def _learn(given: Params, read: Read, schema: Schema, budget: Budget, note: Note) -> Learned:
     return automl.learn(
-        automl.Task(
+        Task(
             table=read.table,
             schema=schema,
-            targets=one_class(read.codes),
+            targets=read.targets,
             n_classes=len(read.classes),
-            is_multi_label=False,
+            is_multi_label=read.rows.label_form.is_multi_label,
             n_train=read.rows.table.n_rows,
             width=given.width,
             n_threads=given.n_threads,
@@ -158,6 +171,8 @@ def _learn(given: Params, read: Read, schema: Schema, budget: automl.Budget, not
             seed=given.seed,
             budget=budget,
             note=note,
+            sparsity=given.sparsity,
+            selector=given.selector,
         )
     )
 
@@ -170,12 +185,19 @@ def _measure(
     Held-out rows are judged by a network that has not seen them, which may be another one than
     the model; so they are predicted once more to see how fast the model is.
     """
+    is_test = read.test is not None
     if read.test is not None:
-        table, truth = read.test.table, labels.encode(read.test.labels, read.classes)
+        table, targets = read.test.table, labels.to_targets(read.test.labels, read.classes)
     else:
-        table, truth = read.table.take(learned.held[:_METERED_ROWS]), read.codes[learned.held]
-    probas, usage = predict_metered(predictor, table, given.n_threads, given.machine, given.place)
-    split = "holdout" if read.test is None else "test"
-    if read.test is None:
-        probas = learned.held_probas
-    return {"split": split, **metrics.evaluate(truth, probas)}, usage
+        some = learned.held[:_METERED_ROWS]
+        table, targets = read.table.take(some), read.targets.take(some)
+    predicted, usage = predict_metered(predictor, table, targets, given)
+    if not is_test:
+        predicted, targets = learned.held_predicted, read.targets.take(learned.held)
+    scores = metrics.evaluate(
+        targets,
+        predicted,
+        len(read.classes),
+        is_multi_label=read.rows.label_form.is_multi_label,
+    )
+    return {"split": "test" if is_test else "holdout", **scores}, usage

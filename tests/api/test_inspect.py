@@ -38,6 +38,7 @@ def test_with_a_target(rows: Rows) -> None:
         "n_distinct": len(set(rows["price"]) - {None}),
     }
     assert facts["warnings"] == []
+    assert facts["multi_label"] is False
     assert json.loads(json.dumps(found)) == found
     assert "label: 2 classes" in schema_text(found["schema"], facts)
 

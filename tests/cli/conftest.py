@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from udt.cli.app import app
+from udt.label_forms import ONE_LABEL
 
 Run = Callable[..., Any]
 
@@ -47,6 +48,7 @@ class FakeModel:
     interrupted = False
     report = FakeReport()
     classes = np.array(["no", "yes"], dtype=object)
+    label_form = ONE_LABEL
 
     @classmethod
     def train(cls, given: dict[str, Any], file: str, **options: Any) -> FakeModel:
@@ -60,6 +62,9 @@ class FakeModel:
 
     def predict(self, table: Any) -> Any:
         return self.predict_top_k(table, 1)[0][:, 0]
+
+    def decide(self, probas: Any) -> Any:
+        return self.classes[probas.argmax(axis=1)]
 
     def predict_proba(self, table: Any) -> Any:
         n = len(table.column("text").to_pylist())

@@ -29,9 +29,15 @@ def test_flags_and_both_forms(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr("udt.inspection.inspect", inspect)
     flags = ("--target", "label", "--date", "when", "--multi", "tags:|", "--bad-rows", "skip")
+    flags += ("--multi-label", ";")
     result = run("inspect", "t.csv", *flags)
     assert result.exit_code == 0, result.stderr
-    overrides = {"date": ["when"], "multi": {"tags": "|"}, "bad_rows": "skip"}
+    overrides = {
+        "date": ["when"],
+        "multi": {"tags": "|"},
+        "multi_label": ";",
+        "bad_rows": "skip",
+    }
     assert asked == [(("t.csv", "label"), overrides)]
     for part in ("94 words a row on average", "label: 2 classes"):
         assert part in result.stdout

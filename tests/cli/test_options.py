@@ -42,7 +42,8 @@ def test_flag_beats_environment_beats_config_beats_default(
 def test_config_may_hold_everything(run: Run, fake: type[FakeModel], tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(
         'target = "label"\ntext = ["title", "body text"]\nignore = "id"\nmulti = "tags:|"\n'
-        'bad_rows = "skip"\ntime_limit = 90\njson = true\n'
+        'bad_rows = "skip"\ntime_limit = 90\njson = true\nsparsity = 0.1\nselector = "lsh"\n'
+        'multi-label = "none"\n'
     )
     result = run("train", "reviews.csv", "--config", "run.toml")
     assert result.exit_code == 0, result.stderr
@@ -53,7 +54,21 @@ def test_config_may_hold_everything(run: Run, fake: type[FakeModel], tmp_path: P
     assert params["multi"] == {"tags": "|"}
     assert params["bad_rows"] == "skip"
     assert params["time_limit"] == "90"
+    assert (params["sparsity"], params["selector"]) == (0.1, "lsh")
+    assert params["multi_label"] is False
     assert result.stdout.startswith("{")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("none", False), (";", ";"), ("None", "None"), ("|", "|")]
+)
+def test_multi_label_of_the_command_line(
+    run: Run, fake: type[FakeModel], flag: str, value: object
+) -> None:
+    result = run(*TRAIN, "--multi-label", flag, "--sparsity", "auto")
+    assert result.exit_code == 0, result.stderr
+    assert fake.made.params["multi_label"] == value
+    assert fake.made.params["sparsity"] == "auto"
 
 
 @pytest.mark.parametrize(
@@ -63,6 +78,7 @@ def test_config_may_hold_everything(run: Run, fake: type[FakeModel], tmp_path: P
         ("width = 3.7", "'3.7'"),
         ("width = true", "width"),
         ('bad-rows = "keep"', "'keep'"),
+        ('selector = "best"', "'best'"),
         ("width", "not TOML"),
     ],
 )

@@ -6,12 +6,14 @@ import csv
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.cli.conftest import FakeModel, Run
 from udt.cli import predict as module
+from udt.label_forms import LabelForm
 
 
 @pytest.fixture
@@ -40,6 +42,36 @@ def test_top_k_is_at_most_all_classes(run: Run, fake: type[FakeModel], table: Pa
     rows = read(run("predict", "m.udt", table, "--top-k", 9).stdout)
     assert rows[0] == ["prediction", "prediction_1", "proba_1", "prediction_2", "proba_2"]
     assert rows[1:] == [["yes", "yes", "0.75", "no", "0.25"]] * 5
+
+
+class Several(FakeModel):
+    """Gives every row two labels."""
+
+    label_form = LabelForm("|", is_list=True)
+
+    def predict(self, table: Any) -> Any:
+        return self.decide(self.predict_proba(table))
+
+    def decide(self, probas: Any) -> Any:
+        cells = np.empty(len(probas), dtype=object)
+        cells[:] = [["yes", "no"] for _ in probas]
+        return cells
+
+
+@pytest.mark.parametrize(
+    ("flags", "more"),
+    [
+        ((), []),
+        (("--proba",), ["0.25", "0.75"]),
+        (("--top-k", 2), ["yes", "0.75", "no", "0.25"]),
+    ],
+)
+def test_several_labels_are_joined(
+    run: Run, table: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[Any, ...], more: list[str]
+) -> None:
+    monkeypatch.setattr("udt.model.load_model", lambda path: Several())
+    rows = read(run("predict", "m.udt", table, *flags).stdout)
+    assert rows[1:] == [["yes|no", *more]] * 5
 
 
 @pytest.mark.parametrize("flags", [("--top-k", 0), ("--top-k", 2, "--proba")])

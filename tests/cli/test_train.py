@@ -17,6 +17,7 @@ def test_flags_arrive_under_pythons_names(run: Run, fake: type[FakeModel]) -> No
     flags = (
         "-o m.udt --test t.csv --valid v.csv --time-limit 5m --text a --text b --categorical c "
         "--numeric d --date e --multi f:; --ignore g --bad-rows skip --width 64 "
+        "--sparsity 0.2 --selector votes --multi-label ; "
         "--instance r6g.xlarge --region us-west-1 --country DEU --seed 0 --threads 2"
     )
     result = run(*TRAIN, *flags.split())
@@ -24,13 +25,16 @@ def test_flags_arrive_under_pythons_names(run: Run, fake: type[FakeModel]) -> No
     assert fake.made.params == {
         "target": "label",
         "time_limit": "5m",
+        "sparsity": 0.2,
         "width": 64,
+        "selector": "votes",
         "text": ["a", "b"],
         "categorical": ["c"],
         "numeric": ["d"],
         "date": ["e"],
         "multi": {"f": ";"},
         "ignore": ["g"],
+        "multi_label": ";",
         "bad_rows": "skip",
         "instance": "r6g.xlarge",
         "region": "us-west-1",

@@ -89,4 +89,4 @@ def test_one_row_and_one_certain_class():
     mix = fit_mix(z, np.zeros_like(z), one_class(np.zeros(1, np.int32)))
     assert mix.t_wide > 0
     assert mix_probas(z, np.zeros_like(z), mix)[0, 0] > 0.99
-    assert WIDE_ONLY == (0, 1, 1, False)
+    assert WIDE_ONLY == (0, 1, 1, False, 2)

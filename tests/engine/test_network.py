@@ -10,11 +10,15 @@ from hypothesis import strategies as st
 from tests import reference
 from udt.engine.mix import Mix
 from udt.engine.network import (
+    aligned_zeros,
     copy_network,
+    dense_work,
     is_finite,
     make_network,
     make_scratch,
     pack,
+    padded,
+    select_blocks,
     slim,
     stride,
     unpack,
@@ -24,13 +28,17 @@ from udt.settings import NetworkSettings
 
 
 @given(st.integers(1, 5_000))
-def test_a_row_has_room_for_its_accumulator_and_meets_few_cache_lines(n):
+def test_a_row_has_room_for_its_accumulator_and_is_whole_vectors(n):
     length = stride(n)
     assert n < length <= n + 16
-    if length <= 16:
-        assert length & (length - 1) == 0
-    else:
-        assert length % 16 == 0
+    assert length in (4, 8) or length % 16 == 0
+    assert n <= padded(n) <= length
+    assert padded(n) in (4, 8) or padded(n) % 16 == 0
+
+
+def test_nothing_takes_no_room():
+    assert stride(0) == 0
+    assert aligned_zeros((3, 0)).shape == (3, 0)
 
 
 @pytest.mark.parametrize("width", [0, 1, 7, 16])
@@ -97,8 +105,9 @@ def test_a_slim_network_predicts_the_same(rng, share):
     again = unpack(pack(small))
     np.testing.assert_array_equal(predict(again, rows, mix), predict(small, rows, mix))
     assert all(a.dtype == np.float16 for a in pack(small).values())
-    assert small.w_wide.shape == ((20, 5) if share < 1 else (0, 5))
-    assert small.w_in.shape == ((20, 6) if share > 0 else (0, 6))
+    packed = pack(small)
+    assert packed["w_wide"].shape == ((20, 5) if share < 1 else (0, 5))
+    assert packed["w_in"].shape == ((20, 6) if share > 0 else (0, 0))
     assert (small.width, small.n_classes, small.n_features) == (6 if share > 0 else 0, 5, 20)
     assert all(a.flags.c_contiguous for a in small)
     assert is_finite(small)
@@ -110,3 +119,30 @@ def test_slim_leaves_the_network_as_it_is(rng):
     slim(network, Mix(np.float32(0), np.float32(1), np.float32(1)))
     for a, b in zip(before, logits(network, reference.sparse(np.eye(8))), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_scratch_for_some_blocks_shares_all_else(rng):
+    network = make_network(9, 2, NetworkSettings(width=64), rng)
+    whole = make_scratch(network, 5, 1)
+    assert (whole.active.shape, whole.block) == ((1, 1), 64)
+    some = select_blocks(whole, 10, 3)
+    assert (some.active.shape, some.gain.shape, some.block) == ((10, 3), (10, 3), 16)
+    assert some.active.dtype == np.uint16
+    assert some.hidden is whole.hidden
+    assert np.shares_memory(some.words, some.draws)
+
+
+def test_dense_work_is_that_of_the_layers():
+    features, rows = 70, 3
+    inner, outer = features * (5 + 16), rows * 16 * 5
+    assert dense_work(5, 16, features, rows, is_training=False) == inner + outer
+    assert dense_work(5, 16, features, rows, is_training=True) == 2 * inner + 3 * outer
+    assert dense_work(5, 0, features, rows, is_training=True) == 2 * 5 * features
+
+
+def test_a_zero_seed_and_its_neighbours_draw_numbers_of_their_own():
+    network = make_network(1, 2, NetworkSettings(width=1), np.random.default_rng(0))
+    states = {int(make_scratch(network, 3, seed).rng[0]) for seed in range(1000)}
+    assert len(states) == 1000
+    golden = 0x9E3779B97F4A7C15
+    assert not {(state + golden) % 2**64 for state in states} & states

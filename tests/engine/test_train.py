@@ -14,7 +14,16 @@ from udt.csr import CSR, one_class
 from udt.engine import train as module
 from udt.engine.kernels import train_rows
 from udt.engine.mix import Mix, mix_loss, mix_probas
-from udt.engine.train import Holdout, Trained, logits, longest_row, predict, train
+from udt.engine.network import Network, dense_work
+from udt.engine.train import (
+    Holdout,
+    Trained,
+    logits,
+    longest_row,
+    predict,
+    predict_counted,
+    train,
+)
 from udt.errors import DivergedError
 from udt.settings import NetworkSettings, TrainSettings
 
@@ -245,7 +254,7 @@ def test_a_loss_that_is_finite_does_not_hide_lost_weights(rng, monkeypatch):
 
     def losing(network, *others):
         network.w_wide[-1, 0] = np.inf
-        return 0.0, 0.0, 0, 0, 0
+        return 0.0, 0.0, 0, 0
 
     monkeypatch.setattr(module, "train_rows", losing)
     with pytest.raises(DivergedError):
@@ -258,7 +267,7 @@ def test_a_lower_rate_is_tried_three_times(rng, monkeypatch):
 
     def losing(network, scratch, rows, targets, order, start, stop, step):
         rates.append(float(step.lr))
-        return np.nan, 0.0, 0, 0, 0
+        return np.nan, 0.0, 0, 0
 
     monkeypatch.setattr(module, "train_rows", losing)
     with pytest.raises(DivergedError, match=r"learning rate of 0\.0031"):
@@ -272,7 +281,7 @@ def test_the_rate_falls_to_nothing_and_each_row_is_seen_once_an_epoch(rng, monke
 
     def recording(network, scratch, rows, targets, order, start, stop, step):
         calls.append((order[start:stop], step, len(order)))
-        return 0.0, 0.0, 0, 0, 0
+        return 0.0, 0.0, 0, 0
 
     monkeypatch.setattr(module, "train_rows", recording)
     train(rows, one_class(y), 3, SHAPE, SETTINGS, n_threads=2)
@@ -283,22 +292,174 @@ def test_the_rate_falls_to_nothing_and_each_row_is_seen_once_an_epoch(rng, monke
     assert calls[0][1].lr == np.float32(SETTINGS.lr)
     order, step, _ = calls[-1]
     assert float(step.lr - len(order) * step.lr_fall) == pytest.approx(0, abs=1e-6)
-    assert all(isinstance(value, np.float32) for value in step[:-1])
+    assert all(isinstance(value, np.float32) for value in step[:8])
 
 
 def test_work_is_counted(rng):
     rows, y = make_task(rng)
-    everything = TrainSettings(epochs=3, dropout=0.0, skip_below=0.0)
-    assert train(rows, one_class(y), 3, SHAPE, everything).work == 1
-    features, n_rows = len(rows.indices), rows.n_rows
-    inner, outer, dense_inner = 2 * (3 + 8) * features, 3 * 8 * 3 * n_rows, 2 * 3 + 8
+    everything = TrainSettings(epochs=3, dropout=0, skip_below=0, skip_wide_below=0, rest_below=0)
+    work = train(rows, one_class(y), 3, NetworkSettings(width=0), everything).work
+    assert work == 1
+    inner, outer = 2 * (3 + 8) * len(rows.indices), 3 * 8 * 3 * rows.n_rows
+    dense = train(rows, one_class(y), 3, SHAPE, everything)
+    assert inner / (inner + outer) < dense.work < 1  # neurons at 0 meet no class
+    assert dense.n_done == round(dense.work * 3 * (inner + outer))
     half = train(rows, one_class(y), 3, SHAPE, replace(everything, dropout=0.5)).work
-    assert half == pytest.approx((inner / 2 + outer) / (inner + outer), rel=0.03)
-    forward_only = train(rows, one_class(y), 3, SHAPE, replace(everything, skip_below=1e9)).work
-    expected = (dense_inner * features + outer / 3) / (inner + outer)
-    assert forward_only == pytest.approx(expected, rel=0.01)
+    assert half - dense.work == pytest.approx(-inner / 2 / (inner + outer), rel=0.1)
+    no_deep_backward = train(rows, one_class(y), 3, SHAPE, replace(everything, skip_below=1e9)).work
+    most = 2 * 3 + 8
+    assert no_deep_backward < (most * len(rows.indices) + outer / 3) / (inner + outer)
+    for less in ({"skip_wide_below": 1e9}, {"rest_below": 1e9}):
+        assert train(rows, one_class(y), 3, SHAPE, replace(everything, **less)).work < dense.work
     nothing = CSR(np.zeros(4, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), 5)
     assert 0 <= train(nothing, one_class(np.array([0, 1, 0])), 2, SHAPE, everything).work <= 1
+
+
+def test_learned_rows_rest_and_the_loss_is_that_of_the_others(rng):
+    rows, y = make_task(rng)
+    settings = TrainSettings(epochs=7, dropout=0, rest_below=1e9)
+    history = train(rows, one_class(y), 3, SHAPE, settings).history
+    rested = [e["loss_deep"] == 0 for e in history]
+    assert rested == [False, True, False, True, True, False, True]
+
+
+# -- Some neurons only -----------------------------------------------------------------------------
+
+
+class Blocks:
+    """Selects as many blocks as its epoch says, from the row's number on; notes all calls."""
+
+    def __init__(self, n_blocks: int, *, wants_feedback: bool = False) -> None:
+        self.n_blocks, self.wants_feedback = n_blocks, wants_feedback
+        self.n_active = n_blocks
+        self.n_active_of: list[int] = []
+        self.drawn: list[int] = []
+        self.asked: list[int] = []
+        self.learned: list[int] = []
+
+    def on_epoch(self, network: Network, epoch: int) -> None:
+        self.n_active_of.append(self.n_active)
+
+    def _fill(self, order: np.ndarray, out: np.ndarray) -> None:
+        assert len(out) >= len(order)
+        assert out.dtype == np.uint16
+        for i, row in enumerate(order):
+            own = (row + np.arange(self.n_active)) % self.n_blocks
+            out[i] = np.sort(own)
+
+    def query(self, rows: CSR, order: np.ndarray, start: int, stop: int, out: np.ndarray) -> None:
+        self.asked += order[start:stop].tolist()
+        self._fill(order[start:stop], out)
+
+    def draw(self, rows: CSR, order: np.ndarray, start: int, stop: int, out: np.ndarray) -> None:
+        self.drawn += order[start:stop].tolist()
+        self._fill(order[start:stop], out)
+
+    def learn(self, rows, order, start, stop, active, gain) -> None:
+        assert active.shape == gain.shape == (stop - start, self.n_active)
+        own = np.empty_like(active)
+        self._fill(order[start:stop], own)
+        np.testing.assert_array_equal(active, own)
+        assert (gain >= 0).all()
+        assert gain.any()
+        self.learned += order[start:stop].tolist()
+
+    def state(self) -> Any:
+        raise NotImplementedError
+
+
+WIDE = NetworkSettings(width=64)
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Make chunks that the few rows of a test fill several of."""
+    monkeypatch.setattr(module, "_CHUNK_ROWS", 50)
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_blocks_are_chosen_for_each_row_of_each_epoch(rng, n_threads):
+    rows, y = make_task(rng)
+    selector = Blocks(4, wants_feedback=True)
+    settings = replace(SETTINGS, rest_below=0, skip_below=0)
+    trained = train(rows, one_class(y), 3, WIDE, settings, n_threads=n_threads, selector=selector)
+    for calls in (selector.drawn, selector.learned):
+        assert sorted(calls) == sorted([*range(N_ROWS)] * 4)
+    assert trained.selector is selector
+    assert selector.asked == []
+    logits(trained.network, rows, n_threads, selector)
+    assert sorted(selector.asked) == [*range(N_ROWS)]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_all_blocks_are_the_dense_network(rng):
+    rows, y = make_task(rng)
+    dense, sparse = (
+        train(rows, one_class(y), 3, WIDE, SETTINGS, selector=selector, seed=3)
+        for selector in (None, Blocks(4))
+    )
+    np.testing.assert_allclose(
+        [e["loss_deep"] for e in sparse.history], [e["loss_deep"] for e in dense.history], rtol=0.02
+    )
+    z_sparse = logits(sparse.network, rows, 1, Blocks(4))[1]
+    np.testing.assert_allclose(z_sparse, logits(sparse.network, rows)[1], rtol=1e-4, atol=1e-5)
+    mix = Mix(np.float32(0.5), np.float32(1), np.float32(1))
+    sparse_probas, dense_probas = (
+        predict(sparse.network, rows, mix, selector=each) for each in (Blocks(4), None)
+    )
+    np.testing.assert_allclose(sparse_probas, dense_probas, atol=1e-6)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_fewer_blocks_are_less_work(rng):
+    rows, y = make_task(rng)
+    selector = Blocks(4)
+    selector.n_active = 1
+    settings = TrainSettings(epochs=3, dropout=0, skip_below=0, skip_wide_below=0, rest_below=0)
+    sparse = train(rows, one_class(y), 3, WIDE, settings, selector=selector, seed=3)
+    inner, outer = 2 * len(rows.indices), 3 * 3 * rows.n_rows
+    assert sparse.work < ((3 + 16) * inner + 16 * outer) / ((3 + 64) * inner + 64 * outer)
+    same = train(rows, one_class(y), 3, WIDE, settings, selector=copy_of(selector, 1), seed=3)
+    assert_same_network(sparse, same)
+
+
+def copy_of(selector: Blocks, n_active: int) -> Blocks:
+    copy = Blocks(selector.n_blocks)
+    copy.n_active = n_active
+    return copy
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_the_number_of_blocks_may_change_between_epochs(rng):
+    rows, y = make_task(rng)
+
+    class Falling(Blocks):
+        def on_epoch(self, network: Network, epoch: int) -> None:
+            self.n_active = 4 - epoch
+            super().on_epoch(network, epoch)
+
+    selector = Falling(4, wants_feedback=True)
+    train(rows, one_class(y), 3, WIDE, replace(SETTINGS, rest_below=0), selector=selector)
+    assert selector.n_active_of == [4, 3, 2, 1]
+
+
+def test_the_selector_of_the_best_state_is_kept(rng):
+    rows, y, holdout = random_labels(rng)
+
+    class Counting(Blocks):
+        def on_epoch(self, network: Network, epoch: int) -> None:
+            self.epoch = epoch
+
+    selector = Counting(4)
+    settings = TrainSettings(epochs=12, lr=0.5, dropout=0.0, patience_epochs=0)
+    trained = train(rows, one_class(y), 2, WIDE, settings, holdout=holdout, selector=selector)
+    assert 1 <= trained.best_epoch < 12
+    assert trained.selector.epoch == trained.best_epoch - 1
+    assert selector.epoch == 11
+
+
+# -- Predicting ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
@@ -309,8 +470,13 @@ def test_predictions_do_not_depend_on_threads(rng, n_threads):
     one, many = logits(network, rows), logits(network, rows, n_threads)
     for a, b in zip(one, many, strict=True):
         assert a.tobytes() == b.tobytes()
-    probas = predict(network, rows, mix, n_threads)
-    np.testing.assert_allclose(probas, mix_probas(*one, mix), atol=1e-5)
+    probas, work = predict_counted(network, rows, mix, n_threads)
+    np.testing.assert_allclose(probas, mix_probas(*one, mix), atol=1e-6)
+    assert probas.tobytes() == predict(network, rows, mix).tobytes()
+    dense = dense_work(3, 8, len(rows.indices), rows.n_rows, is_training=False)
+    assert 11 * len(rows.indices) < work < dense
+    sure = predict_counted(network, rows, mix._replace(exit_above=np.float32(0)), n_threads)
+    assert sure[1] == 3 * len(rows.indices)
 
 
 def test_no_rows_no_predictions(rng):

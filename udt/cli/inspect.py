@@ -20,6 +20,7 @@ def inspect(
     date: opt.Date = None,
     multi: opt.Multi = None,
     ignore: opt.Ignore = None,
+    multi_label: opt.MultiLabel = None,
     bad_rows: opt.OnBadRows = opt.BadRows.refuse,
     as_json: opt.AsJson = False,
 ) -> None:
@@ -34,7 +35,13 @@ def inspect(
     from udt.inspection import inspect as inspect_table
     from udt.report import schema_text
 
-    found = inspect_table(file, target, **kinds, bad_rows=bad_rows.value)
+    found = inspect_table(
+        file,
+        target,
+        **kinds,
+        multi_label=opt.parse_multi_label(multi_label),
+        bad_rows=bad_rows.value,
+    )
     if as_json:
         print_json(found)
     else:

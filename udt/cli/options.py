@@ -15,6 +15,16 @@ import typer
 from udt.errors import SettingsError, did_you_mean
 
 
+class Selector(StrEnum):
+    """How the hidden neurons to compute are chosen."""
+
+    dense = "dense"
+    votes = "votes"
+    lsh = "lsh"
+    router = "router"
+    random = "random"
+
+
 class BadRows(StrEnum):
     """What to do with a malformed row."""
 
@@ -78,6 +88,14 @@ Multi = Annotated[
     ),
 ]
 Ignore = Annotated[_Columns, option("--ignore", "Column to leave out (repeatable).", metavar="COL")]
+MultiLabel = Annotated[
+    str | None,
+    option(
+        "--multi-label",
+        "What separates the labels of a row that may have several; none = one label a row.",
+        metavar="SEP",
+    ),
+]
 OnBadRows = Annotated[
     BadRows, option("--bad-rows", "Refuse a file with malformed rows, or skip them and say so.")
 ]
@@ -110,6 +128,25 @@ def column_kinds(
         "multi": parse_multi(multi),
         "ignore": ignore or None,
     }
+
+
+def parse_multi_label(text: str | None) -> str | bool | None:
+    """Return UDT's parameter from the flag's value: ``none`` refuses several labels.
+
+    Examples
+    --------
+    >>> parse_multi_label(";"), parse_multi_label("none"), parse_multi_label(None)
+    (';', False, None)
+    """
+    return False if text == "none" else text
+
+
+def parse_sparsity(text: str) -> float | str:
+    """Return a number if it is one; what it may be is checked where its meaning is known."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def parse_multi(items: list[str] | None) -> dict[str, str] | None:

@@ -67,27 +67,33 @@ def _rows(model: Model, table: Table, top_k: int | None, proba: bool) -> Iterato
     for i in range(1, k + 1):
         header += [f"prediction_{i}", f"proba_{i}"]
     yield [header]
-    step = max(1, min(_CHUNK_ROWS, _CHUNK_CELLS // n_classes))
+    step = max(1, min(_CHUNK_ROWS, _CHUNK_CELLS // n_classes)) if proba else _CHUNK_ROWS
     for start in range(0, table.n_rows, step):
         chunk = table.slice(start, start + step)
-        if k:
-            labels, probas = model.predict_top_k(chunk, k=k)
-            yield _pairs(labels.tolist(), probas.tolist())
-        else:
+        if proba:
             probas = model.predict_proba(chunk)
-            labels = model.classes[probas.argmax(axis=1)]  # as predict has it, computed once
-            rows = [[str(label)] for label in labels.tolist()]
-            yield _with_probas(rows, probas) if proba else rows
+            yield _with_probas(_texts(model, model.decide(probas)), probas)
+        elif k:
+            labels, probas = model.predict_top_k(chunk, k=k)
+            several = model.label_form.is_multi_label
+            cells = _texts(model, model.predict(chunk) if several else labels[:, 0])
+            yield _with_pairs(cells, labels.tolist(), probas.tolist())
+        else:
+            yield _texts(model, model.predict(chunk))
 
 
-def _pairs(labels: list[list[Any]], probas: list[list[float]]) -> list[list[str]]:
-    """Interleave labels and probabilities, after the likeliest label by itself."""
-    rows = []
-    for names, values in zip(labels, probas, strict=True):
-        row = [str(names[0])]
+def _texts(model: Model, labels: Any) -> list[list[str]]:
+    """Return a row of CSV for each prediction."""
+    return [[model.label_form.write(label)] for label in labels.tolist()]
+
+
+def _with_pairs(
+    rows: list[list[str]], labels: list[list[Any]], probas: list[list[float]]
+) -> list[list[str]]:
+    """Append to each row its likeliest labels, each before its probability."""
+    for row, names, values in zip(rows, labels, probas, strict=True):
         for name, value in zip(names, values, strict=True):
             row += [str(name), _number(value)]
-        rows.append(row)
     return rows
 
 

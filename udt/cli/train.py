@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -38,14 +38,27 @@ def train(
     time_limit: Annotated[
         str | None, option("--time-limit", "At most so long: 90, 90s, 5m, 1h.", metavar="TIME")
     ] = None,
+    sparsity: Annotated[
+        Any,
+        option(
+            "--sparsity",
+            "Fraction of the hidden neurons to compute for a row, 0.05 to 1.0; or auto.",
+            metavar="SHARE",
+            parser=opt.parse_sparsity,
+        ),
+    ] = None,
     text: opt.Text = None,
     categorical: opt.Categorical = None,
     numeric: opt.Numeric = None,
     date: opt.Date = None,
     multi: opt.Multi = None,
     ignore: opt.Ignore = None,
+    multi_label: opt.MultiLabel = None,
     bad_rows: opt.OnBadRows = opt.BadRows.refuse,
     width: Annotated[int | None, opt.whole("--width", "Hidden neurons of the deep path.")] = None,
+    selector: Annotated[
+        opt.Selector | None, option("--selector", "How the neurons to compute are chosen.")
+    ] = None,
     instance: opt.Instance = None,
     region: opt.Region = None,
     country: opt.Country = None,
@@ -85,8 +98,11 @@ def train(
     given = dict(
         target=target,
         time_limit=time_limit,
+        sparsity=sparsity,
         width=width,
+        selector=selector and selector.value,
         **opt.column_kinds(text, categorical, numeric, date, multi, ignore),
+        multi_label=opt.parse_multi_label(multi_label),
         bad_rows=bad_rows.value,
         instance=instance,
         region=region,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,28 +18,34 @@ _GOLDEN = (5**0.5 - 1) / 2
 _TINY = 1e-9
 
 
+NEVER = np.float32(2)
+"""More than any confidence: every row takes the deep path."""
+
+
 class Mix(NamedTuple):
     """``p = (1 − deep_share) · f(z_wide / t_wide) + deep_share · f(z_deep / t_deep)``.
 
     f is the softmax over the classes, or the sigmoid of each where a row may have several.
-    Temperatures: Guo et al. (2017).
+    Temperatures: Guo et al. (2017). Where the wide path alone is at least as sure as exit_above,
+    its word is final and the deep path is not computed.
     """
 
     deep_share: np.float32
     t_wide: np.float32
     t_deep: np.float32
     sigmoid: bool = False
+    exit_above: np.float32 = NEVER
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy."""
         numbers = {k: float(v) for k, v in self._asdict().items() if k != "sigmoid"}
-        return {**numbers, "sigmoid": self.sigmoid}
+        return numbers | {"sigmoid": self.sigmoid}
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Mix:
         """Rebuild from `to_dict`'s result."""
         share, t_wide, t_deep = (np.float32(d[k]) for k in ("deep_share", "t_wide", "t_deep"))
-        return cls(share, t_wide, t_deep, bool(d["sigmoid"]))
+        return cls(share, t_wide, t_deep, bool(d["sigmoid"]), np.float32(d["exit_above"]))
 
 
 WIDE_ONLY = Mix(np.float32(0), np.float32(1), np.float32(1))
@@ -99,27 +105,35 @@ def _losses(right: F32, targets: Targets) -> F32:
     return (totals / np.maximum(targets.counts, 1)).astype(np.float32)
 
 
-def _best_temperature(z: F32, targets: Targets, *, is_sigmoid: bool) -> float:
-    """Return the temperature of least NLL, by golden-section search on its logarithm."""
-    link = sigmoid if is_sigmoid else softmax
+def least_loss_temperature(loss: Callable[[float], float]) -> float:
+    """Return the temperature of least loss, by golden-section search on its logarithm."""
 
-    def loss(log_t: float) -> float:
-        right = _right(link(z, float(np.exp(log_t))), targets, is_sigmoid=is_sigmoid)
-        return float(_losses(right, targets).mean())
+    def at(log_t: float) -> float:
+        return loss(float(np.exp(log_t)))
 
     low, high = np.log(_MIN_T), np.log(_MAX_T)
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    f_left, f_right = loss(left), loss(right)
+    f_left, f_right = at(left), at(right)
     while high - low > 0.02:
         if f_left < f_right:
             high, right, f_right = right, left, f_left
             left = high - _GOLDEN * (high - low)
-            f_left = loss(left)
+            f_left = at(left)
         else:
             low, left, f_left = left, right, f_right
             right = low + _GOLDEN * (high - low)
-            f_right = loss(right)
+            f_right = at(right)
     return float(np.exp((low + high) / 2))
+
+
+def _best_temperature(z: F32, targets: Targets, *, is_sigmoid: bool) -> float:
+    link = sigmoid if is_sigmoid else softmax
+
+    def loss(temperature: float) -> float:
+        right = _right(link(z, temperature), targets, is_sigmoid=is_sigmoid)
+        return float(_losses(right, targets).mean())
+
+    return least_loss_temperature(loss)
 
 
 def fit_mix(z_wide: F32, z_deep: F32, targets: Targets, *, sigmoid: bool = False) -> Mix:
@@ -154,11 +168,26 @@ def mix_probas(z_wide: F32, z_deep: F32, mix: Mix) -> F32:
     link = sigmoid if mix.sigmoid else softmax
     if mix.deep_share <= 0:
         return link(z_wide, float(mix.t_wide))
-    deep = link(z_deep, float(mix.t_deep))
-    if mix.deep_share < 1:
-        deep *= mix.deep_share
-        deep += (1 - mix.deep_share) * link(z_wide, float(mix.t_wide))
-    return deep
+    mixed = link(z_deep, float(mix.t_deep))
+    if mix.deep_share < 1 or mix.exit_above <= 1:
+        wide = link(z_wide, float(mix.t_wide))
+        mixed *= mix.deep_share
+        mixed += (1 - mix.deep_share) * wide
+        sure = confidence(wide, is_sigmoid=mix.sigmoid) >= mix.exit_above
+        mixed[sure] = wide[sure]
+    return mixed
+
+
+def confidence(p: F32, *, is_sigmoid: bool) -> F32:
+    """Return how sure each row's answer is: its top probability, or that of its least sure class.
+
+    Examples
+    --------
+    >>> p = np.array([[0.25, 0.75]], np.float32)
+    >>> confidence(p, is_sigmoid=False).tolist(), confidence(1 - p, is_sigmoid=True).tolist()
+    ([0.75], [0.75])
+    """
+    return np.asarray(np.maximum(p, 1 - p).min(axis=1) if is_sigmoid else p.max(axis=1))
 
 
 def row_losses(probas: F32, targets: Targets, mix: Mix) -> F32:

@@ -3,37 +3,51 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from udt.csr import CSR, Targets
-from udt.engine.kernels import logit_rows, train_rows
-from udt.engine.mix import Mix, fit_mix, mix_loss, mix_probas
+from udt.engine.kernels import logit_rows, proba_rows, train_rows
+from udt.engine.mix import Mix, fit_mix, mix_loss
 from udt.engine.network import (
     Network,
     Scratch,
     copy_network,
+    dense_work,
     is_finite,
     make_network,
     make_scratch,
+    select_blocks,
 )
 from udt.errors import DivergedError
 from udt.settings import NetworkSettings, TrainSettings
 
+if TYPE_CHECKING:
+    from udt.engine.selection import Selector
+
+F32 = npt.NDArray[np.float32]
+T = TypeVar("T")
+
 _RECOVERIES = 3
 _ROWS_PER_THREAD = 64
+_CHUNK_ROWS = 1024  # rows whose blocks are selected at once
 
+
+Totals = tuple[float, float, int, int]
+"""What `train_rows` returns."""
 
 OnEpoch = Callable[[dict[str, Any]], bool]
 """Called with an epoch's entry of the history; says whether to go on."""
 
 
-def _go_on(entry: dict[str, Any]) -> bool:
+def go_on(entry: dict[str, Any]) -> bool:
+    """Go on, whatever an epoch says."""
     return True
 
 
@@ -48,10 +62,16 @@ class Step(NamedTuple):
         Ratios to lr.
     keep : float32
         Share of features that dropout keeps.
-    skip_below : float32
-        Deep loss under which a row takes no deep backward pass.
+    skip_below, skip_wide_below : float32
+        Losses of the paths under which a row does not take the path's backward pass.
+    rest_below : float32
+        Deep loss under which a row does not take the deep path the next time.
     sigmoid : bool
         Whether classes are independent of each other.
+    waits : ndarray of uint8, shape (n_rows,)
+        How many epochs each row goes on to rest, and how often it was so before.
+    norms : ndarray of float32, shape (n_rows,)
+        Each row's squared norm; 0 = not known yet.
     """
 
     lr: np.float32
@@ -60,7 +80,11 @@ class Step(NamedTuple):
     bias_rate: np.float32
     keep: np.float32
     skip_below: np.float32
+    skip_wide_below: np.float32
+    rest_below: np.float32
     sigmoid: bool
+    waits: npt.NDArray[np.uint8]
+    norms: F32
 
 
 class Holdout(NamedTuple):
@@ -85,24 +109,36 @@ class Trained:
         with a holdout holdout_loss, holdout_accuracy.
     best_epoch : int
         The epoch of the state that was kept, from 1.
+    n_done : int
+        Multiply-adds, counted by the kernels.
     work : float
-        Multiply-adds done ÷ those of the same network with every feature kept and both passes
-        run, counted.
+        These ÷ those of the same network dense: with every feature kept, every neuron computed
+        and every pass run.
     interrupted : bool
         Whether Ctrl-C ended it early.
+    selector : Selector or None
+        As it was in the best state.
     """
 
     network: Network
     mix: Mix | None
     history: list[dict[str, Any]]
     best_epoch: int
+    n_done: int
     work: float
     interrupted: bool
+    selector: Selector | None = None
 
 
 def longest_row(rows: CSR) -> int:
     """Return the number of features in the longest row, at least 1."""
     return max(1, int(np.diff(rows.indptr).max(initial=1)))
+
+
+def _chunks(start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, stop) of at most _CHUNK_ROWS rows each."""
+    for first in range(start, stop, _CHUNK_ROWS):
+        yield first, min(first + _CHUNK_ROWS, stop)
 
 
 class _Run:
@@ -118,9 +154,10 @@ class _Run:
         settings: TrainSettings,
         n_threads: int,
         seed: int,
+        selector: Selector | None,
     ) -> None:
         self.rows, self.targets, self.which = rows, targets, which
-        self.settings = settings
+        self.settings, self.selector = settings, selector
         self.rng = np.random.default_rng(seed)
         self.network = make_network(rows.n_features, n_classes, shape, self.rng)
         n_threads = max(1, min(n_threads, len(which) // _ROWS_PER_THREAD))
@@ -128,7 +165,9 @@ class _Run:
         self.scratch: list[Scratch] = [
             make_scratch(self.network, longest, seed * 64 + i + 1) for i in range(n_threads)
         ]
-        self.n_kept = self.n_backward = self.n_rows_backward = 0
+        self.waits = np.zeros(rows.n_rows, np.uint8)
+        self.norms = np.zeros(rows.n_rows, np.float32)
+        self.n_done = 0
 
     def epoch(self, epoch: int, pool: ThreadPoolExecutor) -> tuple[float, float]:
         """Train on all rows once; return the mean losses of both paths (nats)."""
@@ -142,31 +181,49 @@ class _Run:
             bias_rate=np.float32(s.bias_lr_ratio),
             keep=np.float32(1 - s.dropout),
             skip_below=np.float32(s.skip_below),
+            skip_wide_below=np.float32(s.skip_wide_below),
+            rest_below=np.float32(s.rest_below),
             sigmoid=s.sigmoid,
+            waits=self.waits,
+            norms=self.norms,
         )
+        if self.selector is not None:
+            self.selector.on_epoch(self.network, epoch)
+            n_active = self.selector.n_active
+            self.scratch = [select_blocks(each, _CHUNK_ROWS, n_active) for each in self.scratch]
 
-        def shard(i: int) -> tuple[float, float, int, int, int]:
-            done: tuple[float, float, int, int, int] = train_rows(
-                self.network, self.scratch[i], self.rows, self.targets, order,
-                cuts[i], cuts[i + 1], step,
-            )  # fmt: skip
-            return done
+        def shard(i: int) -> Totals:
+            return self._shard(self.scratch[i], order, cuts[i], cuts[i + 1], step)
 
-        totals = np.sum(list(pool.map(shard, range(n_shards))), axis=0)
-        self.n_kept += int(totals[2])
-        self.n_backward += int(totals[3])
-        self.n_rows_backward += int(totals[4])
-        return float(totals[0] / n), float(totals[1] / n)
+        wide, deep, n_deep, done = map(sum, zip(*pool.map(shard, range(n_shards)), strict=True))
+        self.n_done += int(done)
+        return wide / n, deep / max(1, n_deep)
+
+    def _shard(
+        self, scratch: Scratch, order: npt.NDArray[np.int64], start: int, stop: int, step: Step
+    ) -> Totals:
+        """Train on rows order[start] … order[stop − 1]; return what `train_rows` does."""
+        shared = self.network, scratch, self.rows, self.targets, order
+        selector, totals = self.selector, (0.0, 0.0, 0, 0)
+        if selector is None:
+            return train_rows(*shared, start, stop, step)  # type: ignore[no-any-return]
+        for first, last in _chunks(start, stop):
+            selector.draw(self.rows, order, first, last, scratch.active)
+            lr = step.lr - np.float32(first - start) * step.lr_fall
+            done = train_rows(*shared, first, last, step._replace(lr=lr))
+            totals = tuple(map(sum, zip(totals, done, strict=True)))
+            if selector.wants_feedback:
+                n_rows = last - first
+                active, gain = scratch.active[:n_rows], scratch.gain[:n_rows]
+                selector.learn(self.rows, order, first, last, active, gain)
+        return totals
 
     def work(self, n_epochs: int) -> float:
-        """Return multiply-adds done ÷ those with every feature kept and both passes run."""
+        """Return multiply-adds done ÷ those of the network dense."""
+        n_features = int(np.diff(self.rows.indptr)[self.which].sum())
         n_classes, width = self.network.n_classes, self.network.width
-        n_rows = len(self.which) * n_epochs
-        n_features = int(np.diff(self.rows.indptr)[self.which].sum()) * n_epochs
-        done = 2 * n_classes * self.n_kept + width * (self.n_kept + self.n_backward)
-        done += width * n_classes * (n_rows + 2 * self.n_rows_backward)
-        dense = 2 * (n_classes + width) * n_features + 3 * width * n_classes * n_rows
-        return done / max(1, dense)
+        passes = dense_work(n_classes, width, n_features, len(self.which), is_training=True)
+        return self.n_done / max(1, n_epochs * passes)
 
 
 def train(
@@ -180,7 +237,8 @@ def train(
     holdout: Holdout | None = None,
     n_threads: int = 1,
     seed: int = 0,
-    on_epoch: OnEpoch = _go_on,
+    on_epoch: OnEpoch = go_on,
+    selector: Selector | None = None,
 ) -> Trained:
     """Train a network.
 
@@ -206,6 +264,8 @@ def train(
         Threads and seed.
     on_epoch : callable
         Called with each entry of the history; training ends when it returns False.
+    selector : Selector, optional
+        Chooses the hidden neurons that a row computes; all by default.
 
     Returns
     -------
@@ -219,7 +279,7 @@ def train(
     which = np.arange(rows.n_rows) if which is None else which
     for attempt in range(_RECOVERIES + 1):
         slower = replace(settings, lr=settings.lr / 4**attempt)
-        run = _Run(rows, targets, which, n_classes, shape, slower, n_threads, seed)
+        run = _Run(rows, targets, which, n_classes, shape, slower, n_threads, seed, selector)
         trained = _train_once(run, holdout, on_epoch)
         if trained is not None:
             return trained
@@ -235,6 +295,7 @@ class _Best:
     def __init__(self, run: _Run, holdout: Holdout | None) -> None:
         self.run, self.holdout = run, holdout
         self.network, self.loss, self.epoch = run.network, np.inf, 0
+        self.selector = run.selector
         self.mix: Mix | None = None
 
     def look(self, entry: dict[str, Any]) -> None:
@@ -243,13 +304,15 @@ class _Best:
         if self.holdout is None:
             self.epoch = epoch
             return
-        z = logits(self.run.network, self.holdout.rows, len(self.run.scratch))
-        mix = fit_mix(*z, self.holdout.targets, sigmoid=self.run.settings.sigmoid)
+        run = self.run
+        z = logits(run.network, self.holdout.rows, len(run.scratch), run.selector)
+        mix = fit_mix(*z, self.holdout.targets, sigmoid=run.settings.sigmoid)
         loss, accuracy = mix_loss(*z, self.holdout.targets, mix)
         entry |= {"holdout_loss": loss, "holdout_accuracy": accuracy}
         if loss < self.loss:
-            is_last = epoch == self.run.settings.epochs
-            self.network = self.run.network if is_last else copy_network(self.run.network)
+            self.network, self.selector = run.network, run.selector
+            if epoch < run.settings.epochs:  # they go on learning
+                self.network, self.selector = copy_network(run.network), deepcopy(run.selector)
             self.mix, self.loss, self.epoch = mix, loss, epoch
 
     def is_old(self, epoch: int) -> bool:
@@ -286,34 +349,81 @@ def _train_once(run: _Run, holdout: Holdout | None, on_epoch: OnEpoch) -> Traine
             interrupted = True
     if best.epoch == 0 or not is_finite(best.network):
         return None
-    return Trained(best.network, best.mix, history, best.epoch, run.work(len(history)), interrupted)
+    return Trained(
+        best.network, best.mix, history, best.epoch, run.n_done, run.work(len(history)),
+        interrupted, best.selector,
+    )  # fmt: skip
 
 
-def _in_threads(call: Callable[[int, int], None], n_rows: int, n_threads: int) -> None:
-    """Call with (start, stop) of each thread's rows."""
+def in_threads(call: Callable[[int, int], T], n_rows: int, n_threads: int) -> list[T]:
+    """Call with (start, stop) of each thread's rows; return what the calls do."""
     n_threads = max(1, min(n_threads, n_rows // _ROWS_PER_THREAD))
     if n_threads == 1:
-        call(0, n_rows)
-        return
+        return [call(0, n_rows)]
     cuts = np.linspace(0, n_rows, n_threads + 1).astype(int)
     with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(call, cuts[:-1].tolist(), cuts[1:].tolist()))
+        return list(pool.map(call, cuts[:-1].tolist(), cuts[1:].tolist()))
 
 
 def logits(
-    network: Network, rows: CSR, n_threads: int = 1
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    network: Network, rows: CSR, n_threads: int = 1, selector: Selector | None = None
+) -> tuple[F32, F32]:
     """Return both paths' logits, each of shape (n_rows, n_classes); zeros for an absent path."""
     z_wide = np.zeros((rows.n_rows, network.n_classes), np.float32)
     z_deep = np.zeros_like(z_wide)
 
     def part(start: int, stop: int) -> None:
-        logit_rows(network, make_scratch(network, 1, 0), rows, start, stop, z_wide, z_deep)
+        for scratch, first, last in _selected(network, rows, start, stop, selector):
+            logit_rows(network, scratch, rows, first, last, z_wide, z_deep)
 
-    _in_threads(part, rows.n_rows, n_threads)
+    in_threads(part, rows.n_rows, n_threads)
     return z_wide, z_deep
 
 
-def predict(network: Network, rows: CSR, mix: Mix, n_threads: int = 1) -> npt.NDArray[np.float32]:
+def _selected(
+    network: Network, rows: CSR, start: int, stop: int, selector: Selector | None
+) -> Iterator[tuple[Scratch, int, int]]:
+    """Yield scratch, start and stop of chunks of rows whose active blocks are in the scratch."""
+    scratch = make_scratch(network, longest_row(rows))
+    if selector is None or network.width == 0:
+        yield scratch, start, stop
+        return
+    scratch = select_blocks(scratch, _CHUNK_ROWS, selector.n_active)
+    order = np.arange(rows.n_rows)
+    for first, last in _chunks(start, stop):
+        selector.query(rows, order, first, last, scratch.active)
+        yield scratch, first, last
+
+
+def predict_counted(
+    network: Network,
+    rows: CSR,
+    mix: Mix,
+    n_threads: int = 1,
+    selector: Selector | None = None,
+) -> tuple[F32, int]:
+    """Return the mixed probabilities, shape (n_rows, n_classes), and the multiply-adds they took.
+
+    Rows that the wide path is sure of (`Mix.exit_above`) do not take the deep one.
+    """
+    probas = np.zeros((rows.n_rows, network.n_classes), np.float32)
+
+    def part(start: int, stop: int) -> int:
+        chunks = _selected(network, rows, start, stop, selector)
+        return sum(
+            proba_rows(network, scratch, rows, first, last, mix, probas)
+            for scratch, first, last in chunks
+        )
+
+    return probas, sum(in_threads(part, rows.n_rows, n_threads))
+
+
+def predict(
+    network: Network,
+    rows: CSR,
+    mix: Mix,
+    n_threads: int = 1,
+    selector: Selector | None = None,
+) -> F32:
     """Return the mixed probabilities, shape (n_rows, n_classes)."""
-    return mix_probas(*logits(network, rows, n_threads), mix)
+    return predict_counted(network, rows, mix, n_threads, selector)[0]

@@ -8,16 +8,11 @@ occurs once may enter too; selection counts rows exactly and drops it.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
-from numba import config, types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from udt._jit import jit
+from udt._prefetch import prefetch
 
 _MAX_LOAD = 0.6
 _MIN_SLOTS = 1 << 12
@@ -42,29 +37,6 @@ def _n_slots_for(n_keys: int) -> int:
     return slots
 
 
-def _prefetch(words: Any, index: Any) -> None:
-    """Ask for the cache line of ``words[index]``, an array of 64-bit words; no more than a hint."""
-
-
-def _prefetch_code(context: Any, words: Any, index: Any) -> Any:
-    """Return the signature and the LLVM code of `_prefetch`."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        byte, flag = ir.PointerType(ir.IntType(8)), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        pointer = builder.bitcast(builder.gep(array.data, [args[1]]), byte)
-        builder.call(function, [pointer, *(ir.Constant(flag, n) for n in (1, 3, 1))])
-        return context.get_dummy_value()
-
-    return types.void(words, index), generate
-
-
-if not config.DISABLE_JIT:
-    _prefetch = intrinsic(_prefetch_code)
-
-
 @jit()
 def _slot(key, slots):
     """Return the slot that holds the key, or the empty one where it belongs."""
@@ -87,7 +59,7 @@ def _note(row_keys, part, n_parts, seen, slots):
     for k in range(len(row_keys)):
         if k + _AHEAD < len(row_keys):
             coming = ((row_keys[k + _AHEAD] >> _BIT_SHIFT) & bits) >> _WORD_SHIFT
-            _prefetch(seen, np.int64(coming))
+            prefetch(seen, np.int64(coming))
         key = row_keys[k]
         if ((key >> _PART_BIT) & parts) != np.uint64(part):
             continue
@@ -212,7 +184,7 @@ def find_rows(row_keys, indptr, lookup, out, out_indptr):
         for k in range(indptr[r], indptr[r + 1]):
             if k + _AHEAD < n_keys:
                 home = np.int64(row_keys[k + _AHEAD] >> _HOME_SHIFT) & mask
-                _prefetch(lookup, 2 * home)
+                prefetch(lookup, 2 * home)
             slot = _slot(row_keys[k], lookup)
             if lookup[slot, 0] == _EMPTY:
                 continue
