@@ -16,6 +16,12 @@ import pyarrow as pa
 import udt
 import udt.engine
 import udt.featurizers
+from udt import many_race
+from udt.csr import CSR, one_class
+from udt.engine.mix import WIDE_ONLY
+from udt.engine.selection import make_selector
+from udt.engine.train import predict, train
+from udt.settings import NetworkSettings, TrainSettings
 
 
 def make_table(n_rows: int) -> dict[str, Any]:
@@ -57,6 +63,36 @@ def run() -> None:
         each.predict(read_only(table["text"]))
     udt.UDT().fit(table["text"], table["label"]).predict(["fine"])
     udt.UDT(random_state=0, width=0).fit(table["text"], table["label"]).predict(["fine"])
+    select_neurons(table)
+    learn_many_classes()
+
+
+def select_neurons(table: dict[str, Any]) -> None:
+    """Fit with every selector of hidden neurons."""
+    for selector in ("votes", "lsh", "dwta", "router", "random"):
+        settings = NetworkSettings(width=64, active_fraction=0.5, selector=selector)
+        rows = CSR(np.arange(129), np.arange(128, dtype=np.int32) % 8, np.ones(128, np.float32), 8)
+        y = one_class(np.arange(128) % 2)
+        chosen = make_selector(settings, rows.n_features, 0)
+        trained = train(rows, y, 2, settings, TrainSettings(epochs=2), selector=chosen)
+        predict(trained.network, rows, WIDE_ONLY, 2, trained.selector)
+
+
+def learn_many_classes() -> None:
+    """Fit where there are too many classes to score them all, and with several labels a row."""
+    many_race._MOST_DENSE_STEPS = 0.0
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 210, 840)
+    texts = [f"word{c} and other{rng.integers(9)}" for c in classes]
+    lists = [[f"c{c}", f"c{c // 2}"] for c in classes]
+    for y in ([f"c{c}" for c in classes], lists):
+        model = udt.UDT(random_state=0).fit(texts, y)
+        with tempfile.TemporaryDirectory() as folder:
+            model.save(Path(folder) / "model.udt")
+            model = udt.load(Path(folder) / "model.udt")
+        model.predict(texts)
+        model.predict_proba(texts[:3])
+    udt.UDT(random_state=0, selector="lsh").fit(texts, classes)
 
 
 def count_signatures() -> dict[str, int]:

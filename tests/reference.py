@@ -471,6 +471,8 @@ def uncompiled(name: str) -> ModuleType:
     copy = importlib.util.module_from_spec(spec)
     with mock.patch.object(numba.config, "DISABLE_JIT", 1):
         spec.loader.exec_module(copy)
+    if hasattr(copy, "prefetch"):
+        copy.prefetch = lambda array, index: None  # an intrinsic, unless imported without the JIT
     return copy
 
 

@@ -123,7 +123,8 @@ def split(column: pa.Array, form: LabelForm) -> pa.Array:
         )
     if is_list(column) or not form.is_multi_label:
         return column
-    parts = pc.split_pattern(pc.fill_null(as_text(column), ""), form.separator)
+    texts = column if pa.types.is_large_string(column.type) else as_text(column)
+    parts = pc.split_pattern(pc.fill_null(texts, ""), form.separator)
     labels = pc.utf8_trim_whitespace(parts.flatten())
     kept = pc.not_equal(labels, "")
     rows = np.repeat(np.arange(len(column)), np.asarray(pc.list_value_length(parts)))
@@ -159,8 +160,10 @@ def find_form(column: pa.Array, multi_label: str | bool | None = None) -> LabelF
                 "one label for each row; leave the setting out to learn several."
             )
         return LISTS
-    if multi_label is not None:
-        return LabelForm(multi_label or "", reason="set by the user")  # type: ignore[arg-type]
+    if isinstance(multi_label, str):
+        return LabelForm(multi_label, reason="set by the user")
+    if multi_label is False:
+        return LabelForm(reason="set by the user")
     if not pa.types.is_large_string(column.type):
         return ONE_LABEL
     cells = column.drop_null()

@@ -25,7 +25,7 @@ def test_stable_keys(model: UDT) -> None:
     }  # fmt: skip
     assert set(report["network"]) == {
         "n_features", "width", "sparsity", "work_train", "work_predict", "active_fraction_mean",
-        "wide", "ngrams",
+        "wide", "ngrams", "deep_fraction",
     }  # fmt: skip
     assert {"car_m", "roberta_g", "per_million_g", "repaid_predictions"} <= set(report["carbon"])
     assert 0 < report["network"]["work_train"] <= 1

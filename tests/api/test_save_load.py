@@ -112,7 +112,7 @@ def test_what_is_no_model(tmp_path: Path, text_model: UDT) -> None:
 
 @pytest.mark.parametrize(
     ("part", "value"),
-    [("params", None), ("classes_dtype", "<x9"), ("columns", [{}]), ("mix", None)],
+    [("params", None), ("classes_dtype", "<x9"), ("columns", [{}]), ("head", None)],
 )
 def test_parts_that_are_not_understood(
     text_model: UDT, tmp_path: Path, part: str, value: Any

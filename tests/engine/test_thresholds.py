@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.reference import dense_labels, label_sets, micro_f1
 from udt.csr import Targets
-from udt.engine.thresholds import _common_threshold, fit_thresholds
+from udt.engine.thresholds import _common_threshold, _own_threshold, fit_thresholds
 from udt.metrics import in_targets
 
 
@@ -71,6 +71,15 @@ def test_labels_that_are_off_get_thresholds_of_their_own() -> None:
     held_out, held_probas = draw(2, 3_000, 4, shift)
     gain = f1_at(held_probas, thresholds, held_out) - f1_at(held_probas, common, held_out)
     assert gain > 0.01
+
+
+def test_a_label_is_predicted_above_half_of_the_f1() -> None:
+    # all of the first ten rows are right, two fifths of the next thirty, none of the rest
+    hits = np.array([1] * 10 + [0, 0, 0, 1, 1] * 6 + [0] * 10, bool)
+    p = np.linspace(0.9, 0.1, len(hits))
+    assert p[10] < _own_threshold(hits, p, 0.9) < p[9]
+    assert p[40] < _own_threshold(hits, p, 0.7) < p[39]
+    assert _own_threshold(np.zeros(50, bool), p, 0.7) > p[0]
 
 
 def test_few_rows_hardly_depart() -> None:

@@ -24,13 +24,11 @@ FLAGS = {"reassoc", "contract", "arcp", "nsz", "afn"}
 ZERO, ONE = np.float32(0), np.float32(1)
 _LEAST = np.float32(-np.inf)
 _TO_UNIT = np.float32(1.0 / 16777216.0)
-_SHIFT_3, _SHIFT_13, _SHIFT_16 = np.uint64(3), np.uint64(13), np.uint64(16)
-_SHIFT_27, _SHIFT_30 = np.uint64(27), np.uint64(30)
-_SHIFT_31, _SHIFT_40 = np.uint64(31), np.uint64(40)
+_SHIFT_3, _SHIFT_13, _SHIFT_16, _SHIFT_27 = map(np.uint64, (3, 13, 16, 27))
+_SHIFT_30, _SHIFT_31, _SHIFT_40 = map(np.uint64, (30, 31, 40))
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_ONE = np.uint64(1)
-_LOW_16 = np.uint64(0xFFFF)
+_ONE, _LOW_16 = np.uint64(1), np.uint64(0xFFFF)
 _DRAWS = 4  # numbers of 16 bits in a hash
 
 _N_TABLES = 16
@@ -101,20 +99,14 @@ class SimHash(_Fixed):
 
     def __init__(self, n_features: int, n_choices: int, seed: int) -> None:
         super().__init__(n_features, n_choices, seed)
-        self.n_digits = max(1, round(np.log(n_choices) / np.log(self.base)))
-        shape = _N_TABLES, self.base**self.n_digits, n_choices
-        self.counts = np.zeros(shape, np.uint8)
-
-    @property
-    def n_hashes(self) -> int:
-        """Number of hashes of all tables together."""
-        return _N_TABLES * self.n_digits
+        n_digits = max(1, round(np.log(n_choices) / np.log(self.base)))
+        self.n_hashes = _N_TABLES * n_digits
+        self.counts = np.zeros((_N_TABLES, self.base**n_digits, n_choices), np.uint8)
 
     def on_epoch(self, network: Network, first: int, epoch: int) -> None:
         """Build the tables, if it is time to."""
         if epoch & (epoch - 1) == 0:
-            n_neurons = network.width - first
-            digits = np.empty((n_neurons, self.n_hashes), np.uint8)
+            digits = np.empty((network.width - first, self.n_hashes), np.uint8)
             self._hash_neurons(network.w_in, first, digits)
             self.counts[...] = 0
             fill_tables(digits, self.base, BLOCK, self.counts)

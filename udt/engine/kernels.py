@@ -477,7 +477,7 @@ def train_rows(network, scratch, rows, targets, order, start, stop, step):
         _ask_for_row(rows, targets, norms, order[min(i + 1, stop - 1)])
         if n_drawn + n_features > len(draws):
             _draw(scratch.words, scratch.rng)
-            n_drawn = 0
+            n_drawn = np.int64(0)
         n = _keep_features(rows, row, step.keep, draws, n_drawn, w_wide, ids, values)
         n_drawn += n_features
         if n < n_features:
@@ -556,7 +556,7 @@ def logit_rows(network, scratch, rows, start, stop, z_wide, z_deep):
     hidden, z, whole, block = scratch.hidden, scratch.z_deep, scratch.whole, scratch.block
     m, width, stride = len(b_wide), len(b_hidden), w_wide.shape[1]
     for row in range(start, stop):
-        n = _keep_features(rows, row, ONE, scratch.draws, 0, w_wide, ids, values)
+        n = _keep_features(rows, row, ONE, scratch.draws, np.int64(0), w_wide, ids, values)
         if len(w_wide) > 0:
             _sum_rows(w_wide, b_wide, ids, values, n, whole, stride, z)
             _write(z, m, row, z_wide)
@@ -592,9 +592,9 @@ def proba_rows(network, scratch, rows, start, stop, mix, out):
     whole, block, sigmoid = scratch.whole, scratch.block, mix.sigmoid
     m, width, stride, done = len(b_wide), len(b_hidden), w_wide.shape[1], 0
     exits = mix.exit_above <= ONE
-    wide = len(w_wide) > 0 and (exits or mix.deep_share < ONE)
+    wide = mix.deep_share < ONE or (exits and len(w_wide) > 0)
     for row in range(start, stop):
-        n = _keep_features(rows, row, ONE, scratch.draws, 0, w_wide, ids, values)
+        n = _keep_features(rows, row, ONE, scratch.draws, np.int64(0), w_wide, ids, values)
         share = mix.deep_share
         if wide:
             _sum_rows(w_wide, b_wide, ids, values, n, whole, stride, z_wide)

@@ -38,8 +38,8 @@ SHARED = 0.5
 
 FLAGS = {"reassoc", "contract", "arcp", "nsz", "afn"}
 _LEAST = np.float32(-np.inf)
-_SHIFT_12, _SHIFT_25, _SHIFT_27 = np.uint64(12), np.uint64(25), np.uint64(27)
-_SHIFT_30, _SHIFT_31, _SHIFT_61 = np.uint64(30), np.uint64(31), np.uint64(61)
+_SHIFT_12, _SHIFT_25, _SHIFT_27 = map(np.uint64, (12, 25, 27))
+_SHIFT_30, _SHIFT_31, _SHIFT_61 = map(np.uint64, (30, 31, 61))
 _STAR = np.uint64(0x2545F4914F6CDD1D)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)

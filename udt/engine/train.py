@@ -204,19 +204,19 @@ class _Run:
     ) -> Totals:
         """Train on rows order[start] … order[stop − 1]; return what `train_rows` does."""
         shared = self.network, scratch, self.rows, self.targets, order
-        selector, totals = self.selector, (0.0, 0.0, 0, 0)
+        selector, parts = self.selector, []
         if selector is None:
             return train_rows(*shared, start, stop, step)  # type: ignore[no-any-return]
         for first, last in _chunks(start, stop):
             selector.draw(self.rows, order, first, last, scratch.active)
             lr = step.lr - np.float32(first - start) * step.lr_fall
-            done = train_rows(*shared, first, last, step._replace(lr=lr))
-            totals = tuple(map(sum, zip(totals, done, strict=True)))
+            parts.append(train_rows(*shared, first, last, step._replace(lr=lr)))
             if selector.wants_feedback:
                 n_rows = last - first
                 active, gain = scratch.active[:n_rows], scratch.gain[:n_rows]
                 selector.learn(self.rows, order, first, last, active, gain)
-        return totals
+        loss_wide, loss_deep, n_deep, done = (sum(each) for each in zip(*parts, strict=True))
+        return loss_wide, loss_deep, n_deep, done
 
     def work(self, n_epochs: int) -> float:
         """Return multiply-adds done ÷ those of the network dense."""
