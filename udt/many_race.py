@@ -18,7 +18,14 @@ import numpy.typing as npt
 from udt.candidates import Facts
 from udt.csr import Targets
 from udt.engine.many import Ranked, ranking, slim_many
-from udt.engine.many_train import ManyTrained, fit_temperature, rank, row_losses, train_many
+from udt.engine.many_train import (
+    ManyTrained,
+    fit_temperature,
+    n_ranked,
+    rank,
+    row_losses,
+    train_many,
+)
 from udt.engine.thresholds import fit_thresholds
 from udt.engine.train import Holdout
 from udt.featurizers.rows import FeaturePool, RowEncoder
@@ -182,7 +189,7 @@ class _Arena:
             rows, self.targets, self.n_classes, candidate.network,
             which=self.split.train, seed=self.seed,
         )  # fmt: skip
-        n_best = candidate.network.n_best
+        n_best = n_ranked(candidate.network, self.n_classes)
         temperature = fit_temperature(trained.network, holdout, n_best)
         how = ranking(trained.network, temperature, n_best)
         k = min(MOST_LABELS, self.n_classes)
@@ -254,13 +261,14 @@ def learn_many(task: Task, facts: Facts) -> Learned:
     encoder, trained, holdout = _finish(task, best, held)
     settings, network = best.candidate.network, slim_many(trained.network)
     n_labels = float(task.targets.counts.mean()) if task.is_multi_label else 1.0
-    head = ManyHead(network, trained.temperature, settings.n_best, n_labels, NO_THRESHOLDS)
+    n_best = n_ranked(settings, task.n_classes)
+    head = ManyHead(network, trained.temperature, n_best, n_labels, NO_THRESHOLDS)
     choices = _choices(trials, facts)
     if held is None or holdout is None:
         held, ranked = sampled[splits[0].holdout], head.lift(best.ranked)
         head = replace(head, temperature=best.temperature)
     else:
-        n_best, choice = fewest_best(task, head, settings, holdout)
+        n_best, choice = fewest_best(task, head, holdout)
         head, choices = replace(head, n_best=n_best), [*choices, choice]
         ranked = head.ranked(holdout.rows, holdout.targets)
     truth = task.targets.take(held)
@@ -330,18 +338,18 @@ def _choices(trials: Sequence[ManyTrial], facts: Facts) -> list[Choice]:
     ]
 
 
-def fewest_best(
-    task: Task, head: ManyHead, settings: ManySettings, holdout: Holdout
-) -> tuple[int, Choice]:
+def fewest_best(task: Task, head: ManyHead, holdout: Holdout) -> tuple[int, Choice]:
     """Return how many classes have to take the deep path at prediction, and why.
 
     The fewest with which the held-out accuracy is within 0.1 points of that with all that were
     active in training.
     """
-    n_all = head.n_classes if settings.selector == "dense" else settings.n_best
+    n_all = head.n_best
     told = Choice("classes on the deep path", f"{n_all:,} a row", "set by the user")
-    if head.network.width == 0 or task.sparsity is not None:
+    if task.sparsity is not None or n_all == head.n_classes:
         return n_all, told
+    if head.network.width == 0:
+        return n_all, replace(told, value="none", reason="the wide path alone won the race")
 
     def accuracy(n_best: int) -> float:
         ids, _ = replace(head, n_best=n_best).top_k(holdout.rows, 1)

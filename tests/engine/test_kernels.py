@@ -25,12 +25,13 @@ from udt.engine.network import (
     BLOCK,
     Network,
     Scratch,
+    Step,
     make_network,
     make_scratch,
     select_blocks,
     slim,
 )
-from udt.engine.train import Step, longest_row
+from udt.engine.train import longest_row
 from udt.settings import NetworkSettings
 
 N_FEATURES, N_CLASSES, WIDTH = 9, 4, 5

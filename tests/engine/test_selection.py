@@ -20,7 +20,13 @@ from udt.engine import hashing, router, selection
 from udt.engine.hashing import DWTA, SimHash
 from udt.engine.network import BLOCK, Network, make_network
 from udt.engine.router import Router, move_gates, sum_gates
-from udt.engine.selection import BlockSelector, choose_blocks, make_selector, thin_rows
+from udt.engine.selection import (
+    SHARED,
+    BlockSelector,
+    choose_blocks,
+    make_selector,
+    thin_rows,
+)
 from udt.engine.train import logits, train
 from udt.errors import SettingsError
 from udt.settings import NetworkSettings, TrainSettings
@@ -194,12 +200,14 @@ def test_a_part_of_the_neurons_learns(rng, kind):
 @pytest.mark.parametrize(
     ("width", "fraction", "shared", "n_blocks", "n_active", "n_shared"),
     [
-        (1024, 0.05, 0.5, 64, 3, 2),
-        (1024, 0.1, 0.5, 64, 6, 3),
-        (1024, 0.2, 0.5, 64, 13, 7),
+        (1024, 0.05, SHARED, 64, 3, 2),
+        (1024, 0.1, SHARED, 64, 6, 4),
+        (1024, 0.2, SHARED, 64, 13, 9),
         (1024, 0.2, 0.0, 64, 13, 0),
-        (150, 0.3, 0.5, 10, 3, 2),
-        (32, 0.05, 0.5, 2, 1, 1),
+        (1024, 0.2, 1.0, 64, 13, 13),
+        (150, 0.3, 0.5, 10, 3, 1),
+        (32, 0.05, SHARED, 2, 1, 1),
+        (32, 0.05, 0.0, 2, 1, 0),
     ],
 )
 def test_a_fraction_is_rounded_to_blocks(width, fraction, shared, n_blocks, n_active, n_shared):

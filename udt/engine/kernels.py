@@ -26,7 +26,8 @@ ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 EPS = np.float32(1e-7)
 LANES = 16  # float32 in a vector and in a cache line; rows of fewer columns are taken in fours
 _EIGHT = 8
-_AHEAD = 16  # rows between asking for one and summing it
+_AHEAD = 16  # weight rows between asking for one and summing it
+_ROWS_AHEAD = 4  # rows between asking where one is and what it holds
 _CONTRACT = ("contract",)
 _LOWEST, _LOG2_E, _LN_2 = np.float32(-87), np.float32(1 / np.log(2)), np.float32(np.log(2))
 _E2, _E3, _E4, _E5, _E6 = (np.float32(1 / n) for n in (2, 6, 24, 120, 720))
@@ -264,10 +265,11 @@ def _scale(values, n, norm):
 
 
 @jit()
-def _ask_for_row(rows, targets, norms, row):
-    """Ask for a row's features and class: the order is random, so that nothing foretells them."""
+def _ask_for_row(rows, targets, norms, row, later):
+    """Ask for a row, and where a later one is: their order is random, so nothing foretells them."""
+    prefetch(rows.indptr, later)
     prefetch(targets.indptr, row)
-    prefetch(targets.ids, row)  # where it is if every row has one
+    prefetch(targets.ids, row)  # where its class is, if every row has one
     prefetch(norms, row)
     for k in range(rows.indptr[row], rows.indptr[row + 1], LANES):
         prefetch(rows.indices, k)
@@ -474,7 +476,8 @@ def train_rows(network, scratch, rows, targets, order, start, stop, step):
         row = order[i]
         n_features = rows.indptr[row + 1] - rows.indptr[row]
         lr = step.lr - np.float32(i - start) * step.lr_fall
-        _ask_for_row(rows, targets, norms, order[min(i + 1, stop - 1)])
+        coming, later = order[min(i + 1, stop - 1)], order[min(i + _ROWS_AHEAD, stop - 1)]
+        _ask_for_row(rows, targets, norms, coming, later)
         if n_drawn + n_features > len(draws):
             _draw(scratch.words, scratch.rng)
             n_drawn = np.int64(0)

@@ -163,7 +163,7 @@ class _Run:
             rows, targets.only(which), n_classes, settings, self.rng, n_threads
         )
         self.n_best, self.n_drawn = _active_counts(settings, n_classes)
-        self.n_ranked = max(self.n_best, min(settings.n_best, n_classes))
+        self.n_ranked = n_ranked(settings, n_classes)
         longest_active = self.n_best + self.n_drawn + int(targets.counts.max(initial=1))
         n_threads = max(1, min(n_threads, len(which) // _ROWS_PER_THREAD))
         self.scratch: list[ManyScratch] = [
@@ -291,6 +291,11 @@ def _active_counts(settings: ManySettings, n_classes: int) -> tuple[int, int]:
     if settings.selector == "random":
         return 0, min(settings.n_best + settings.n_drawn, n_classes)
     return min(settings.n_best, n_classes), min(settings.n_drawn, n_classes)
+
+
+def n_ranked(settings: ManySettings, n_classes: int) -> int:
+    """Return how many classes of a row take the deep path when it is ranked."""
+    return n_classes if settings.selector == "dense" else min(settings.n_best, n_classes)
 
 
 def no_targets(n_rows: int) -> Targets:

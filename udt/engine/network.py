@@ -1,4 +1,4 @@
-"""The sparse wide network: its arrays, and one thread's scratch.
+"""The sparse wide network: its arrays, one thread's scratch, and what a training step needs.
 
 Two paths over the same sparse features, each with its own softmax loss:
 
@@ -11,6 +11,7 @@ The prediction mixes their probabilities (see `udt.engine.mix`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -124,6 +125,42 @@ class Scratch(NamedTuple):
     block: int
 
 
+class Step(NamedTuple):
+    """What a shard's training steps need.
+
+    Attributes
+    ----------
+    lr, lr_fall : float32
+        Learning rate at the shard's first row; what it loses per row.
+    deep_rate, bias_rate : float32
+        Ratios to lr.
+    keep : float32
+        Share of features that dropout keeps.
+    skip_below, skip_wide_below : float32
+        Losses of the paths under which a row does not take the path's backward pass.
+    rest_below : float32
+        Deep loss under which a row does not take the deep path the next time.
+    sigmoid : bool
+        Whether classes are independent of each other.
+    waits : ndarray of uint8, shape (n_rows,)
+        How many epochs each row goes on to rest, and how often it was so before.
+    norms : ndarray of float32, shape (n_rows,)
+        Each row's squared norm; 0 = not known yet.
+    """
+
+    lr: np.float32
+    lr_fall: np.float32
+    deep_rate: np.float32
+    bias_rate: np.float32
+    keep: np.float32
+    skip_below: np.float32
+    skip_wide_below: np.float32
+    rest_below: np.float32
+    sigmoid: bool
+    waits: npt.NDArray[np.uint8]
+    norms: F32
+
+
 def padded(n: int) -> int:
     """Return the length of a row for n numbers: whole vectors of 4, 8 or 16, then of 16.
 
@@ -179,7 +216,7 @@ def make_scratch(network: Network, longest_row: int, seed: int = 0) -> Scratch:
     n_classes, width = stride(network.n_classes), stride(network.width)
     longest, words = longest_row + BLOCK, np.zeros(max(_N_WORDS, longest_row // 4 + 1), np.uint64)
     draws = words.view(np.uint16)
-    state = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]
+    state = int.from_bytes(blake2b(str(seed).encode(), digest_size=8).digest(), "little")
     (z_wide, z_deep), (hidden, g_hidden) = aligned_zeros((2, n_classes)), aligned_zeros((2, width))
     return Scratch(
         words=words,

@@ -1,6 +1,7 @@
 """Which blocks of hidden neurons a row computes: a part of a wide layer in place of all of it.
 
-Half of a row's blocks are *shared*: every row computes them. The others are *chosen*, by scores:
+Three quarters of a row's blocks are *shared*: every row computes them. The others are *chosen*, by
+scores:
 
 - votes: each of the row's features votes for a few blocks (`udt.engine.hashing`);
 - lsh, dwta: hash tables find neurons whose weights are like the row (the same);
@@ -33,7 +34,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 Order = npt.NDArray[np.int64]
 Active = npt.NDArray[np.uint16]
 
-SHARED = 0.5
+SHARED = 0.75
 """Share of a row's blocks that all rows compute."""
 
 FLAGS = {"reassoc", "contract", "arcp", "nsz", "afn"}
@@ -227,7 +228,7 @@ def make_selector(
     n_features, seed : int
         Number of features; seed.
     shared : float
-        Share of a row's blocks that all rows compute, rounded up.
+        Share of a row's blocks that all rows compute, rounded down, but to at least one block.
 
     Raises
     ------
@@ -243,7 +244,7 @@ def make_selector(
     n_active = max(1, round(settings.active_fraction * n_blocks))
     if settings.selector == "dense" or n_active >= n_blocks:
         return None
-    n_shared = int(np.ceil(shared * n_active))
+    n_shared = max(int(shared * n_active), int(shared > 0))
     return BlockSelector(
         settings.selector, n_features,
         n_blocks=n_blocks, n_active=n_active, n_shared=n_shared, seed=seed,

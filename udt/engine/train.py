@@ -18,6 +18,7 @@ from udt.engine.mix import Mix, fit_mix, mix_loss
 from udt.engine.network import (
     Network,
     Scratch,
+    Step,
     copy_network,
     dense_work,
     is_finite,
@@ -38,7 +39,6 @@ _RECOVERIES = 3
 _ROWS_PER_THREAD = 64
 _CHUNK_ROWS = 1024  # rows whose blocks are selected at once
 
-
 Totals = tuple[float, float, int, int]
 """What `train_rows` returns."""
 
@@ -49,42 +49,6 @@ OnEpoch = Callable[[dict[str, Any]], bool]
 def go_on(entry: dict[str, Any]) -> bool:
     """Go on, whatever an epoch says."""
     return True
-
-
-class Step(NamedTuple):
-    """What a shard's training steps need.
-
-    Attributes
-    ----------
-    lr, lr_fall : float32
-        Learning rate at the shard's first row; what it loses per row.
-    deep_rate, bias_rate : float32
-        Ratios to lr.
-    keep : float32
-        Share of features that dropout keeps.
-    skip_below, skip_wide_below : float32
-        Losses of the paths under which a row does not take the path's backward pass.
-    rest_below : float32
-        Deep loss under which a row does not take the deep path the next time.
-    sigmoid : bool
-        Whether classes are independent of each other.
-    waits : ndarray of uint8, shape (n_rows,)
-        How many epochs each row goes on to rest, and how often it was so before.
-    norms : ndarray of float32, shape (n_rows,)
-        Each row's squared norm; 0 = not known yet.
-    """
-
-    lr: np.float32
-    lr_fall: np.float32
-    deep_rate: np.float32
-    bias_rate: np.float32
-    keep: np.float32
-    skip_below: np.float32
-    skip_wide_below: np.float32
-    rest_below: np.float32
-    sigmoid: bool
-    waits: npt.NDArray[np.uint8]
-    norms: F32
 
 
 class Holdout(NamedTuple):
