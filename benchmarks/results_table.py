@@ -147,7 +147,8 @@ def main() -> None:
         sections += ["### What finds the active classes\n", many_classes.selectors_table(many)]
     if speed:
         sections += ["## Speed\n", _table(["", "measured"], _speed_rows(speed)) + "\n"]
-    sections += ["## Measured on\n", _circumstances([*accuracy, *several, *many, *speed.values()]) + "\n"]
+    everything = [*accuracy, *several, *many, *speed.values()]
+    sections += ["## Measured on\n", _circumstances(everything) + "\n"]
     (_data.REPOSITORY / "benchmarks" / "RESULTS.md").write_text("\n".join(sections), "utf-8")
 
 

@@ -63,6 +63,8 @@ def run() -> None:
         each.predict(read_only(table["text"]))
     udt.UDT().fit(table["text"], table["label"]).predict(["fine"])
     udt.UDT(random_state=0, width=0).fit(table["text"], table["label"]).predict(["fine"])
+    lists = [["a"], ["b", "c"], ["c", "a"], ["b"]] * 100
+    udt.UDT(random_state=0).fit(table["text"], lists).predict(["fine"])
     select_neurons(table)
     learn_many_classes()
 

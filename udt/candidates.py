@@ -22,6 +22,7 @@ _RACE_BYTES = 8_000_000
 _MIN_SAMPLE_ROWS, _MAX_SAMPLE_ROWS = 12_000, 20_000
 _MANY_CLASSES = 20
 _MANY_ROWS = 200_000
+_SEVERAL_LR, _SEVERAL_FEATURES = 0.1, 30_000  # where a row may have several classes
 _SELECTOR = "votes"
 _MUCH_TEXT_BYTES = 40_000_000
 _SHORT_TEXT_BYTES = 400
@@ -113,6 +114,8 @@ def base_network(
     scale = 0.3 if facts.n_classes > _MANY_CLASSES else 0.1
     shape = NetworkSettings(init_scale=scale)
     training = TrainSettings(epochs=epochs(facts, race_rows(facts)), sigmoid=facts.is_multi_label)
+    if facts.is_multi_label:
+        training = replace(training, lr=_SEVERAL_LR)
     if sparsity is not None:
         training = replace(training, skip_below=0.0, rest_below=0.0, skip_wide_below=0.0)
     if sparsity is not None and sparsity < 1:
@@ -136,8 +139,13 @@ def first_candidates(
         }
     else:
         kinds = {"words 1–3": _WORDS_123, "words 1–2": _WORDS_12}
+        if facts.is_multi_label and facts.n_rows * facts.text_bytes_per_row <= _RACE_BYTES:
+            kinds = {"words 1–2 + characters": _WORDS_12 + chars, **kinds}
+    features = FeaturizerSettings()
+    if facts.is_multi_label:
+        features = replace(features, max_features=_SEVERAL_FEATURES)
     return [
-        Candidate(name, FeaturizerSettings(kinds=k), shape, training) for name, k in kinds.items()
+        Candidate(name, replace(features, kinds=k), shape, training) for name, k in kinds.items()
     ]
 
 

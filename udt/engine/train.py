@@ -105,6 +105,18 @@ def _chunks(start: int, stop: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + _CHUNK_ROWS, stop)
 
 
+def _start_at_odds(network: Network, targets: Targets) -> None:
+    """Set biases to the classes' log-odds. Modified in place: network.
+
+    A class that is a question of its own is rare: started at even odds, the first rows would move
+    every weight to say so, and leave large accumulators behind.
+    """
+    n = np.bincount(targets.ids, minlength=network.n_classes)
+    odds = np.log((n + 0.5) / (targets.n_rows - n + 0.5))
+    network.b_wide[:] = odds
+    network.b_out[:] = odds
+
+
 class _Run:
     """One training run, restarted with a lower rate if its numbers are lost."""
 
@@ -124,6 +136,8 @@ class _Run:
         self.settings, self.selector = settings, selector
         self.rng = np.random.default_rng(seed)
         self.network = make_network(rows.n_features, n_classes, shape, self.rng)
+        if settings.sigmoid:
+            _start_at_odds(self.network, targets.take(which))
         n_threads = max(1, min(n_threads, len(which) // _ROWS_PER_THREAD))
         longest = longest_row(rows)
         self.scratch: list[Scratch] = [
