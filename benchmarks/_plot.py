@@ -13,14 +13,14 @@ _LEGEND_W = 118
 # Okabe & Ito's palette: told apart by the colour-blind too.
 _COLOURS = ("#56606b", "#d55e00", "#0072b2", "#56b4e9", "#009e73", "#cc79a7", "#e69f00")
 _STYLE = """
-svg { color-scheme: light dark; font: 13px system-ui, sans-serif; }
-text { fill: light-dark(#24292f, #d6dbe1); }
-.title { font-size: 16px; font-weight: 600; }
-.panel { font-weight: 600; }
-.tick { font-size: 11px; fill: light-dark(#57606a, #9aa4b0); }
-.grid { stroke: light-dark(#e4e7eb, #30363d); }
-.line { fill: none; stroke-width: 2; stroke-linejoin: round; }
-.dashed { stroke-dasharray: 5 4; stroke-width: 1.5; }
+.plot { color-scheme: light dark; font: 13px system-ui, sans-serif; }
+.plot text { fill: #24292f; fill: light-dark(#24292f, #d6dbe1); }
+.plot .title { font-size: 16px; font-weight: 600; }
+.plot .panel { font-weight: 600; }
+.plot .tick { font-size: 11px; fill: #57606a; fill: light-dark(#57606a, #9aa4b0); }
+.plot .grid { stroke: #e4e7eb; stroke: light-dark(#e4e7eb, #30363d); }
+.plot .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
+.plot .dashed { stroke-dasharray: 5 4; stroke-width: 1.5; }
 """
 
 
@@ -131,6 +131,7 @@ def plot(
     x = _LEFT + len(names) * _LEGEND_W
     parts.append(f'<path class="line dashed" stroke="{_COLOURS[0]}" d="M{x} {y - 4}h22"/>')
     parts.append(_text(x + 28, y, dashed))
-    size = f'viewBox="0 0 {width} {bottom + _BOTTOM}" role="img" aria-label="{escape(title)}"'
+    size = f'viewBox="0 0 {width} {bottom + _BOTTOM}"'
+    size += f' class="plot" role="img" aria-label="{escape(title)}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>'
     return "\n".join([head, f"<style>{_STYLE}</style>", *parts, "</svg>\n"])
