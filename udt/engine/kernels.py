@@ -120,31 +120,48 @@ if not config.DISABLE_JIT:
     _move = intrinsic(prefer_literal=True)(_generate_move)
 
 
+@jit()
+def _ask_for_weights(weights, ids, n, blocks):
+    """Ask for some blocks of the first rows, as `_sum_rows` does for the others.
+
+    There it is written out: in a loop, a call that is handed a scratch's arrays would count them.
+    """
+    for k in range(min(n, _AHEAD)):
+        start = np.int64(ids[k]) * weights.shape[1]
+        for b in blocks:
+            prefetch(weights, start + np.int64(b) * LANES)
+        prefetch(weights, start + weights.shape[1] - 1)
+
+
 @jit(fastmath=FLAGS)
-def _sum_rows(weights, bias, ids, values, n, blocks, block, out):
+def _sum_rows(weights, bias, ids, values, n, blocks, out):
     """Write bias + Σ values[k] · weights[ids[k]] to some blocks of out. Modified in place: out.
 
     ids and values are padded to whole eights.
     """
-    narrow = weights.shape[1] < LANES
+    length, are_first = weights.shape[1], blocks[len(blocks) - 1] + 1 == len(blocks)
     for b in blocks:
-        first, last = b * block, (b + 1) * block
+        first, last = b * LANES, min((b + 1) * LANES, length)
         for c in range(first, min(last, len(bias))):
             out[c] = bias[c]
         for c in range(max(first, len(bias)), last):
             out[c] = ZERO
     for k in range(0, n, _EIGHT):
-        if narrow:
-            for c in range(0, block, 4):
+        if length < LANES:
+            for c in range(0, length, 4):
                 _add_eight(weights, ids, values, k, out, c, 4)
         else:
             for j in range(k + _AHEAD, min(k + _AHEAD + _EIGHT, n)):
+                start = np.int64(ids[j]) * length
                 for b in blocks:
-                    for c in range(b * block, (b + 1) * block, LANES):
-                        prefetch(weights, np.int64(ids[j]) * weights.shape[1] + c)
-            for b in blocks:
-                for c in range(b * block, (b + 1) * block, LANES):
+                    prefetch(weights, start + np.int64(b) * LANES)
+                prefetch(weights, start + length - 1)  # its accumulator
+            if are_first:
+                for c in range(0, len(blocks) * LANES, LANES):
                     _add_eight(weights, ids, values, k, out, c, 16)
+            else:
+                for b in blocks:
+                    _add_eight(weights, ids, values, k, out, np.int64(b) * LANES, 16)
 
 
 @jit()
@@ -172,19 +189,21 @@ def _find_steps(square, values, n, lr, squares, steps):
 
 
 @jit(fastmath=FLAGS)
-def _move_rows(weights, ids, n, gradient, blocks, block, squares, steps):
+def _move_rows(weights, ids, n, gradient, blocks, squares, steps):
     """Take the steps in some blocks of columns. Modified in place: weights."""
-    last = weights.shape[1] - 1
-    narrow = weights.shape[1] < LANES
+    length, are_first = weights.shape[1], blocks[len(blocks) - 1] + 1 == len(blocks)
     for k in range(n):
-        if narrow:
-            for c in range(0, block, 4):
+        if length < LANES:
+            for c in range(0, length, 4):
                 _move(weights, ids, steps, k, gradient, c, 4)
         else:
-            for b in blocks:
-                for c in range(b * block, (b + 1) * block, LANES):
+            if are_first:
+                for c in range(0, len(blocks) * LANES, LANES):
                     _move(weights, ids, steps, k, gradient, c, 16)
-        weights[np.uint32(ids[k]), last] = squares[k]
+            else:
+                for b in blocks:
+                    _move(weights, ids, steps, k, gradient, np.int64(b) * LANES, 16)
+        weights[np.uint32(ids[k]), length - 1] = squares[k]
 
 
 @jit(fastmath=FLAGS)
@@ -349,6 +368,13 @@ def _find_gradient(z, m, targets, row, sigmoid):
 
 
 @jit(fastmath=FLAGS)
+def _weigh(z, m, weight):
+    """Let a row's gradient count as much as its weight says. Modified in place: z."""
+    for c in range(m):
+        z[c] *= weight
+
+
+@jit(fastmath=FLAGS)
 def _confidence(p, m, sigmoid):
     """Return the top probability, or with sigmoids that of the least certain class."""
     least, top = ONE, ZERO
@@ -362,11 +388,11 @@ def _confidence(p, m, sigmoid):
 
 
 @jit(fastmath=FLAGS)
-def _rectify(hidden, width, blocks, block, on, above):
+def _rectify(hidden, width, blocks, on, above):
     """List the neurons above 0. Modified in place: on, above. Returns how many they are."""
     n_on = np.int64(0)
     for b in blocks:
-        for h in range(b * block, min((b + 1) * block, width)):
+        for h in range(b * LANES, min((b + 1) * LANES, width)):
             on[n_on] = h
             above[n_on] = hidden[h]
             n_on += np.int64(not hidden[h] <= ZERO)  # what is not a number must show
@@ -376,14 +402,14 @@ def _rectify(hidden, width, blocks, block, on, above):
 
 
 @jit(fastmath=FLAGS)
-def _backward_hidden(w_out, z, on, above, n_on, blocks, block, b_hidden, g_hidden, gain, lr):
+def _backward_hidden(w_out, z, on, above, n_on, blocks, b_hidden, g_hidden, gain, lr):
     """Find the gradients of the neurons above 0, and move their biases; others have none.
 
     Modified in place: b_hidden, g_hidden; gain, 0 so far: of each block |Σ activation · gradient|.
     Returns the mean square of the gradients.
     """
     for b in blocks:
-        for h in range(b * block, (b + 1) * block):
+        for h in range(b * LANES, min((b + 1) * LANES, len(g_hidden))):
             g_hidden[h] = ZERO
     square, j = ZERO, 0
     for k in range(n_on):
@@ -394,7 +420,7 @@ def _backward_hidden(w_out, z, on, above, n_on, blocks, block, b_hidden, g_hidde
         g_hidden[h] = back
         b_hidden[h] -= lr * back
         square += back * back
-        while h >= (blocks[j] + 1) * block:
+        while h >= (blocks[j] + 1) * LANES:
             j += 1
         gain[j] += above[k] * back
     for j in range(len(blocks)):
@@ -403,11 +429,11 @@ def _backward_hidden(w_out, z, on, above, n_on, blocks, block, b_hidden, g_hidde
 
 
 @jit()
-def _n_computed(blocks, block, width):
+def _n_computed(blocks, width):
     """Return how many neurons the blocks hold."""
     n = 0
     for b in blocks:
-        n += min((b + 1) * block, width) - b * block
+        n += min((b + 1) * LANES, width) - b * LANES
     return n
 
 
@@ -447,7 +473,7 @@ def train_rows(network, scratch, rows, targets, order, start, stop, step):
     rows : CSR
         Features.
     targets : Targets
-        Class indices of each row, one or many.
+        Class indices of each row, one or many; weights scale a row's loss and gradients.
     order : ndarray of int64, shape (n,)
         Row numbers in the order of training.
     start, stop : int
@@ -458,7 +484,7 @@ def train_rows(network, scratch, rows, targets, order, start, stop, step):
     Returns
     -------
     loss_wide, loss_deep : float
-        Sums of the rows' NLL (nats).
+        Sums of the rows' weighted NLL (nats).
     n_deep : int
         Rows that took the deep path; the others rest, and are not in loss_deep.
     done : int
@@ -467,10 +493,11 @@ def train_rows(network, scratch, rows, targets, order, start, stop, step):
     loss_wide, loss_deep, n_deep, done = 0.0, 0.0, 0, 0
     w_wide, b_wide, w_in, b_hidden, w_out, b_out = network
     ids, values, squares, steps = scratch.ids, scratch.values, scratch.squares, scratch.steps
-    z_wide, z_deep, whole, block = scratch.z_wide, scratch.z_deep, scratch.whole, scratch.block
+    z_wide, z_deep, whole = scratch.z_wide, scratch.z_deep, scratch.whole
     hidden, g_hidden, on, above = scratch.hidden, scratch.g_hidden, scratch.on, scratch.above
     draws, norms, waits, sigmoid = scratch.draws, step.norms, step.waits, step.sigmoid
-    m, width, stride = len(b_wide), len(b_hidden), len(z_wide)
+    is_weighted = len(targets.weights) > 0
+    m, width = len(b_wide), len(b_hidden)
     n_drawn = np.int64(scratch.rng[1])
     for i in range(start, stop):
         row = order[i]
@@ -483,34 +510,42 @@ def train_rows(network, scratch, rows, targets, order, start, stop, step):
             n_drawn = np.int64(0)
         n = _keep_features(rows, row, step.keep, draws, n_drawn, w_wide, ids, values)
         n_drawn += n_features
+        blocks = scratch.active[min(i - start, len(scratch.active) - 1)]
+        if width > 0 and not waits[row] & _WAIT_MASK:
+            _ask_for_weights(w_in, ids, n, blocks)
         if n < n_features:
             if norms[row] == ZERO:
                 norms[row] = _find_norm(rows, row)
             _scale(values, n, norms[row])
 
-        _sum_rows(w_wide, b_wide, ids, values, n, whole, stride, z_wide)
+        _sum_rows(w_wide, b_wide, ids, values, n, whole, z_wide)
         _read_squares(w_wide, ids, n, squares)
         loss = -_right_logit(z_wide, targets, row, sigmoid)
         loss += _sigmoid(z_wide, m, ONE) if sigmoid else _softmax(z_wide, m, ONE)
+        if is_weighted:
+            loss *= targets.weights[np.uint32(row)]
         loss_wide += loss
         done += n * m
         if not loss < step.skip_wide_below:
             _find_gradient(z_wide, m, targets, row, sigmoid)
+            if is_weighted:
+                _weigh(z_wide, m, targets.weights[np.uint32(row)])
             square = _move_bias(b_wide, z_wide, lr * step.bias_rate)
             _find_steps(square, values, n, lr, squares, steps)
-            _move_rows(w_wide, ids, n, z_wide, whole, stride, squares, steps)
+            _move_rows(w_wide, ids, n, z_wide, whole, squares, steps)
             done += n * m
         if width == 0 or _rests(waits, row):
             continue
 
-        blocks = scratch.active[min(i - start, len(scratch.active) - 1)]
         gain = scratch.gain[min(i - start, len(scratch.gain) - 1)]
-        n_computed = _n_computed(blocks, block, width)
-        _sum_rows(w_in, b_hidden, ids, values, n, blocks, block, hidden)
-        n_on = _rectify(hidden, width, blocks, block, on, above)
-        _sum_rows(w_out, b_out, on, above, n_on, whole, stride, z_deep)
+        n_computed = _n_computed(blocks, width)
+        _sum_rows(w_in, b_hidden, ids, values, n, blocks, hidden)
+        n_on = _rectify(hidden, width, blocks, on, above)
+        _sum_rows(w_out, b_out, on, above, n_on, whole, z_deep)
         loss = -_right_logit(z_deep, targets, row, sigmoid)
         loss += _sigmoid(z_deep, m, ONE) if sigmoid else _softmax(z_deep, m, ONE)
+        if is_weighted:
+            loss *= targets.weights[np.uint32(row)]
         loss_deep += loss
         n_deep += 1
         done += n * n_computed + n_on * m
@@ -519,16 +554,18 @@ def train_rows(network, scratch, rows, targets, order, start, stop, step):
         if not loss < step.skip_below:
             lr *= step.deep_rate
             _find_gradient(z_deep, m, targets, row, sigmoid)
+            if is_weighted:
+                _weigh(z_deep, m, targets.weights[np.uint32(row)])
             g_square = _backward_hidden(
-                w_out, z_deep, on, above, n_on, blocks, block, b_hidden, g_hidden, gain, lr
+                w_out, z_deep, on, above, n_on, blocks, b_hidden, g_hidden, gain, lr
             )
             _read_squares(w_out, on, n_on, squares)
             square = _move_bias(b_out, z_deep, lr)
             _find_steps(square, above, n_on, lr, squares, steps)
-            _move_rows(w_out, on, n_on, z_deep, whole, stride, squares, steps)
+            _move_rows(w_out, on, n_on, z_deep, whole, squares, steps)
             _read_squares(w_in, ids, n, squares)
             _find_steps(g_square, values, n, lr, squares, steps)
-            _move_rows(w_in, ids, n, g_hidden, blocks, block, squares, steps)
+            _move_rows(w_in, ids, n, g_hidden, blocks, squares, steps)
             done += 2 * m * n_on + n * n_computed
     scratch.rng[1] = np.uint64(n_drawn)
     return loss_wide, loss_deep, n_deep, done
@@ -556,18 +593,18 @@ def logit_rows(network, scratch, rows, start, stop, z_wide, z_deep):
     """
     w_wide, b_wide, w_in, b_hidden, w_out, b_out = network
     ids, values, on, above = scratch.ids, scratch.values, scratch.on, scratch.above
-    hidden, z, whole, block = scratch.hidden, scratch.z_deep, scratch.whole, scratch.block
-    m, width, stride = len(b_wide), len(b_hidden), w_wide.shape[1]
+    hidden, z, whole = scratch.hidden, scratch.z_deep, scratch.whole
+    m, width = len(b_wide), len(b_hidden)
     for row in range(start, stop):
         n = _keep_features(rows, row, ONE, scratch.draws, np.int64(0), w_wide, ids, values)
         if len(w_wide) > 0:
-            _sum_rows(w_wide, b_wide, ids, values, n, whole, stride, z)
+            _sum_rows(w_wide, b_wide, ids, values, n, whole, z)
             _write(z, m, row, z_wide)
         if width > 0:
             blocks = scratch.active[min(row - start, len(scratch.active) - 1)]
-            _sum_rows(w_in, b_hidden, ids, values, n, blocks, block, hidden)
-            n_on = _rectify(hidden, width, blocks, block, on, above)
-            _sum_rows(w_out, b_out, on, above, n_on, whole, stride, z)
+            _sum_rows(w_in, b_hidden, ids, values, n, blocks, hidden)
+            n_on = _rectify(hidden, width, blocks, on, above)
+            _sum_rows(w_out, b_out, on, above, n_on, whole, z)
             _write(z, m, row, z_deep)
 
 
@@ -592,15 +629,15 @@ def proba_rows(network, scratch, rows, start, stop, mix, out):
     w_wide, b_wide, w_in, b_hidden, w_out, b_out = network
     ids, values, on, above = scratch.ids, scratch.values, scratch.on, scratch.above
     z_wide, z_deep, hidden = scratch.z_wide, scratch.z_deep, scratch.hidden
-    whole, block, sigmoid = scratch.whole, scratch.block, mix.sigmoid
-    m, width, stride, done = len(b_wide), len(b_hidden), w_wide.shape[1], 0
+    whole, sigmoid = scratch.whole, mix.sigmoid
+    m, width, done = len(b_wide), len(b_hidden), 0
     exits = mix.exit_above <= ONE
     wide = mix.deep_share < ONE or (exits and len(w_wide) > 0)
     for row in range(start, stop):
         n = _keep_features(rows, row, ONE, scratch.draws, np.int64(0), w_wide, ids, values)
         share = mix.deep_share
         if wide:
-            _sum_rows(w_wide, b_wide, ids, values, n, whole, stride, z_wide)
+            _sum_rows(w_wide, b_wide, ids, values, n, whole, z_wide)
             if sigmoid:
                 _sigmoid(z_wide, m, np.divide(ONE, mix.t_wide))
             else:
@@ -610,14 +647,14 @@ def proba_rows(network, scratch, rows, start, stop, mix, out):
                 share = ZERO
         if share > ZERO:
             blocks = scratch.active[min(row - start, len(scratch.active) - 1)]
-            _sum_rows(w_in, b_hidden, ids, values, n, blocks, block, hidden)
-            n_on = _rectify(hidden, width, blocks, block, on, above)
-            _sum_rows(w_out, b_out, on, above, n_on, whole, stride, z_deep)
+            _sum_rows(w_in, b_hidden, ids, values, n, blocks, hidden)
+            n_on = _rectify(hidden, width, blocks, on, above)
+            _sum_rows(w_out, b_out, on, above, n_on, whole, z_deep)
             if sigmoid:
                 _sigmoid(z_deep, m, np.divide(ONE, mix.t_deep))
             else:
                 _softmax(z_deep, m, np.divide(ONE, mix.t_deep))
-            done += n * _n_computed(blocks, block, width) + n_on * m
+            done += n * _n_computed(blocks, width) + n_on * m
         for c in range(m):
             out[row, c] = z_wide[c] + share * (z_deep[c] - z_wide[c])
     return done

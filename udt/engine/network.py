@@ -97,13 +97,11 @@ class Scratch(NamedTuple):
         State of the generator; how many of the draws are used up.
     active : ndarray of uint16, shape (n_chunk, n_active)
         The blocks of neurons that each row of a chunk computes, ascending; the i-th row of a
-        call has ``active[i % n_chunk]``. Dense = one block of the whole width.
+        call has ``active[i]``. Dense = one row for all: every block.
     gain : ndarray of float32, shape (n_chunk, n_active)
         ``|Σ hidden · gradient|`` of each of those blocks; 0 where a row took no backward pass.
-    whole : ndarray of uint16, shape (1,)
-        The only block of a layer that is not divided.
-    block : int
-        Neurons of a block; in the last one some may be padding.
+    whole : ndarray of uint16
+        All blocks of the classes; of the last one some may be padding.
     """
 
     words: npt.NDArray[np.uint64]
@@ -122,7 +120,6 @@ class Scratch(NamedTuple):
     active: npt.NDArray[np.uint16]
     gain: F32
     whole: npt.NDArray[np.uint16]
-    block: int
 
 
 class Step(NamedTuple):
@@ -211,11 +208,17 @@ def make_network(
     )
 
 
+def _all_blocks(n: int) -> npt.NDArray[np.uint16]:
+    """Return the numbers of the blocks that n columns fill."""
+    return np.arange(-(-n // BLOCK), dtype=np.uint16)
+
+
 def make_scratch(network: Network, longest_row: int, seed: int = 0) -> Scratch:
     """Return a thread's scratch for rows of at most longest_row features, and all neurons."""
     n_classes, width = stride(network.n_classes), stride(network.width)
     longest, words = longest_row + BLOCK, np.zeros(max(_N_WORDS, longest_row // 4 + 1), np.uint64)
     draws = words.view(np.uint16)
+    blocks = _all_blocks(network.width)[None]
     state = int.from_bytes(blake2b(str(seed).encode(), digest_size=8).digest(), "little")
     (z_wide, z_deep), (hidden, g_hidden) = aligned_zeros((2, n_classes)), aligned_zeros((2, width))
     return Scratch(
@@ -232,10 +235,9 @@ def make_scratch(network: Network, longest_row: int, seed: int = 0) -> Scratch:
         hidden=hidden,
         g_hidden=g_hidden,
         rng=np.array([state, len(draws)], np.uint64),
-        active=np.zeros((1, 1), np.uint16),
-        gain=np.zeros((1, 1), np.float32),
-        whole=np.zeros(1, np.uint16),
-        block=padded(network.width),
+        active=blocks,
+        gain=np.zeros(blocks.shape, np.float32),
+        whole=_all_blocks(network.w_wide.shape[1]),
     )
 
 
@@ -244,7 +246,6 @@ def select_blocks(scratch: Scratch, n_chunk: int, n_active: int) -> Scratch:
     return scratch._replace(
         active=np.zeros((n_chunk, n_active), np.uint16),
         gain=np.zeros((n_chunk, n_active), np.float32),
-        block=BLOCK,
     )
 
 

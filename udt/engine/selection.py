@@ -10,7 +10,7 @@ scores:
 
 While training, scores see a random fifth of a row's features, another one each epoch, so that a
 row meets other blocks each time. Otherwise blocks learn their few rows by heart. What shared blocks
-are worth, and what choosing is, docs/design/0008 says in numbers.
+are worth, and what choosing is, docs/design/0013 says in numbers.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from udt._jit import jit
+from udt._prefetch import prefetch
 from udt.csr import CSR
 from udt.engine.hashing import DWTA, Random, SimHash, Votes
 from udt.engine.network import BLOCK, Network
@@ -39,6 +40,7 @@ SHARED = 0.75
 
 FLAGS = {"reassoc", "contract", "arcp", "nsz", "afn"}
 _LEAST = np.float32(-np.inf)
+_LINE = 16  # numbers of a cache line
 _SHIFT_12, _SHIFT_25, _SHIFT_27 = map(np.uint64, (12, 25, 27))
 _SHIFT_30, _SHIFT_31, _SHIFT_61 = map(np.uint64, (30, 31, 61))
 _STAR = np.uint64(0x2545F4914F6CDD1D)
@@ -261,6 +263,14 @@ def _mix(x):
     return x ^ (x >> _SHIFT_31)
 
 
+@jit()
+def _ask_for_row(rows, row):
+    """Ask for a row's features: their order is random, so nothing foretells them."""
+    for k in range(rows.indptr[row], rows.indptr[row + 1], _LINE):
+        prefetch(rows.indices, k)
+        prefetch(rows.values, k)
+
+
 @jit(fastmath=FLAGS)
 def thin_rows(rows, order, start, stop, salt):
     """Return rows with a fifth or so of their features, as a function of salt and row number.
@@ -291,6 +301,7 @@ def thin_rows(rows, order, start, stop, salt):
     n = 0
     for i in range(start, stop):
         row, before = order[i], n
+        _ask_for_row(rows, order[min(i + 1, stop - 1)])
         first, last = rows.indptr[row], rows.indptr[row + 1]
         state = _mix(np.uint64(row) * _GOLDEN + salt)
         k = first + np.int64(state >> _SHIFT_61)
