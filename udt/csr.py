@@ -7,6 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+EQUAL = np.zeros(0, np.float32)
+"""Weights of rows that all count the same."""
+
 
 class CSR(NamedTuple):
     """Sparse rows in compressed form; one dtype contract, so each kernel compiles once.
@@ -48,10 +51,13 @@ class Targets(NamedTuple):
         Row r's classes are ``ids[indptr[r]:indptr[r + 1]]``.
     ids : ndarray of int32
         Class indices in [0, n_classes), each at most once a row.
+    weights : ndarray of float32, shape (n_rows,) or (0,)
+        What each row counts, above 0, where others count 1; empty = all rows count the same.
     """
 
     indptr: npt.NDArray[np.int64]
     ids: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float32] = EQUAL
 
     @property
     def n_rows(self) -> int:
@@ -71,13 +77,28 @@ class Targets(NamedTuple):
     def take(self, which: npt.NDArray[np.int64]) -> Targets:
         """Return the classes of some rows."""
         indptr, at = _gather(self.indptr, which)
-        return Targets(indptr, self.ids[at])
+        weights = self.weights[which] if len(self.weights) else EQUAL
+        return Targets(indptr, self.ids[at], weights)
+
+    def weighted(self, of_rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return a number of each row times what the row counts; weights are 1 in the mean.
+
+        Examples
+        --------
+        >>> targets = one_class(np.array([0, 1]))._replace(weights=np.array([3, 1], np.float32))
+        >>> targets.weighted(np.ones(2, np.float32)).tolist()
+        [1.5, 0.5]
+        """
+        if not len(self.weights):
+            return of_rows
+        return np.asarray(of_rows * (self.weights / self.weights.mean()), np.float32)
 
     def only(self, which: npt.NDArray[np.int64]) -> Targets:
         """Return targets of as many rows, of which none but these count."""
         counts = np.zeros(self.n_rows, np.int64)
         counts[which] = self.counts[which]
-        return Targets(_starts(counts), self.ids[np.repeat(counts > 0, self.counts)])
+        ids = self.ids[np.repeat(counts > 0, self.counts)]
+        return Targets(_starts(counts), ids, self.weights)
 
     def contain(self, classes: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
         """Whether each row has the class that is named for it, shape (n_rows,)."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from udt import forms, label_forms, labels
+from udt import forms, label_forms, labels, weights
+from udt.csr import EQUAL
 from udt.errors import DataError, EmptyTable, SettingsError, TargetNotFound, did_you_mean
 from udt.featurizers.infer import infer_schema
 from udt.featurizers.schema import Schema
@@ -38,6 +40,10 @@ class Labelled:
         Rows that were left out because they had no label.
     label_form : LabelForm
         How the labels were written.
+    weights : ndarray of float32, shape (n_rows,) or (0,)
+        What each row counts, above 0; empty = all the same.
+    n_weightless : int
+        Rows that were left out because they count 0.
     """
 
     table: Table
@@ -46,6 +52,8 @@ class Labelled:
     form: str = forms.TABLE
     n_unlabelled: int = 0
     label_form: LabelForm = ONE_LABEL
+    weights: npt.NDArray[np.float32] = field(default_factory=lambda: EQUAL)
+    n_weightless: int = 0
 
     @property
     def is_array(self) -> bool:
@@ -57,7 +65,13 @@ class Labelled:
 
 
 def read_training(
-    X: Any, y: Any, target: str | None, bad_rows: BadRows, multi_label: str | bool | None = None
+    X: Any,
+    y: Any,
+    target: str | None,
+    bad_rows: BadRows,
+    multi_label: str | bool | None = None,
+    weight: str | None = None,
+    sample_weight: Any = None,
 ) -> Labelled:
     """Return what `fit` was given.
 
@@ -73,15 +87,19 @@ def read_training(
         For files.
     multi_label : str, False or None
         Of `label_forms.find_form`.
+    weight : str or None
+        Name of the column with the rows' weights.
+    sample_weight : array-like or None
+        Or these weights.
 
     Raises
     ------
     TargetNotFound
         The table has no such column.
     DataError
-        Rows and labels do not fit together, or there is nothing to learn from.
+        Rows, labels and weights do not fit together, or there is nothing to learn from.
     SettingsError
-        Neither y nor a target.
+        Neither y nor a target; two kinds of weights, or a column of weights that is not there.
     """
     form = forms.form_of(X)
     if y is None:
@@ -95,10 +113,31 @@ def read_training(
         name = str(target if target is not None else getattr(y, "name", None) or "y")
         if form != forms.ARRAY and name in table.names:
             table = _without(table, name)  # y is the frame's own column: nothing to learn from
-    return _labelled(table, column, name, form, label_forms.find_form(column, multi_label))
+    table, own = _weigh(table, name, weight, sample_weight)
+    return _labelled(table, column, name, form, label_forms.find_form(column, multi_label), own)
 
 
-def read_labelled(X: Any, target: str, bad_rows: BadRows, label_form: LabelForm) -> Labelled:
+def _weigh(
+    table: Table, target: str, weight: str | None, sample_weight: Any
+) -> tuple[Table, npt.NDArray[np.float64] | None]:
+    """Return the table without its column of weights, and the rows' weights if they have any."""
+    if weight is None:
+        if sample_weight is None:
+            return table, None
+        return table, weights.of_values(sample_weight, table.n_rows)
+    if sample_weight is not None or weight == target:
+        raise SettingsError(
+            f"The 'weight' parameter of UDT is {weight!r}, "
+            + ("but it is the target. " if weight == target else "and sample_weight is given. ")
+            + "Expected one source of weights, a column other than the target or sample_weight."
+        )
+    own = weights.of_column(table, weight)
+    return _without(table, weight, "weights"), own
+
+
+def read_labelled(
+    X: Any, target: str, bad_rows: BadRows, label_form: LabelForm, weight: str | None = None
+) -> Labelled:
     """Return a table's rows that have a label in its target column.
 
     Parameters
@@ -107,6 +146,8 @@ def read_labelled(X: Any, target: str, bad_rows: BadRows, label_form: LabelForm)
         As in `read_training`.
     label_form : LabelForm
         How the labels are written.
+    weight : str or None
+        Name of the column with the rows' weights; where it is not there, all count the same.
 
     Raises
     ------
@@ -115,7 +156,9 @@ def read_labelled(X: Any, target: str, bad_rows: BadRows, label_form: LabelForm)
     EmptyTable
         It has no other column.
     """
-    return _labelled(*_split(X, target, bad_rows), target, forms.TABLE, label_form)
+    table, column = _split(X, target, bad_rows)
+    table, own = _weigh(table, target, weight if weight in table.names else None, None)
+    return _labelled(table, column, target, forms.TABLE, label_form, own)
 
 
 def read_measured(
@@ -151,6 +194,39 @@ def read_measured(
     return table, column
 
 
+def read_more(
+    X: Any,
+    y: Any,
+    target: str,
+    schema: Schema,
+    bad_rows: BadRows,
+    label_form: LabelForm,
+    has_names: bool,
+    weight: str | None = None,
+    sample_weight: Any = None,
+) -> Labelled:
+    """Return what a model is to go on learning from.
+
+    Parameters
+    ----------
+    X, y, target, schema, bad_rows, label_form, has_names
+        As in `read_measured`.
+    weight, sample_weight
+        As in `read_training`; a table without the column counts all rows the same.
+
+    Raises
+    ------
+    DataError, SettingsError
+        As in `read_measured` and `read_training`.
+    """
+    table, column = read_measured(X, y, target, schema, bad_rows, label_form, has_names)
+    if weight is not None and weight not in table:
+        weight = None
+    table, own = _weigh(table, target, weight, sample_weight)
+    form = forms.TABLE if has_names else forms.ARRAY
+    return _labelled(table, column, target, form, label_form, own)
+
+
 def _split(X: Any, target: str, bad_rows: BadRows) -> tuple[Table, pa.Array]:
     """Return the columns to learn from, and the labels; those of lists in memory stay lists."""
     table = as_table(X, bad_rows=bad_rows)
@@ -184,26 +260,41 @@ def _check_lengths(table: Table, column: pa.Array) -> None:
         )
 
 
-def _without(table: Table, target: str) -> Table:
+def _without(table: Table, target: str, what: str = "target") -> Table:
     rest = table.drop(target)
     if not rest.names:
         raise EmptyTable(
-            f"{table.source} has no column but the target '{target}'. "
+            f"{table.source} has no column but the {what} '{target}'. "
             "Expected at least one column to learn from."
         )
     return rest
 
 
 def _labelled(
-    table: Table, column: pa.Array, target: str, form: str, label_form: LabelForm
+    table: Table,
+    column: pa.Array,
+    target: str,
+    form: str,
+    label_form: LabelForm,
+    own: npt.NDArray[np.float64] | None = None,
 ) -> Labelled:
-    """Leave out rows without a label; all of them stay if none has one, for `check_target`."""
+    """Leave out rows that count 0 or have no label; if none has one, all stay for `check_target`.
+
+    So that whatever looks at the rows (kinds, vocabulary, holdout) does not see them.
+    """
+    n_weightless = 0
+    if own is not None:
+        counted = np.flatnonzero(own > 0)
+        n_weightless = len(own) - len(counted)
+        table, column, own = table.take(counted), column.take(pa.array(counted)), own[counted]
     column = label_forms.split(column, label_form)
     n_missing = column.null_count
     if 0 < n_missing < len(column):
         kept = np.flatnonzero(np.asarray(column.is_valid()))
         table, column = table.take(kept), column.take(pa.array(kept))
-    return Labelled(table, column, target, form, n_missing, label_form)
+        own = None if own is None else own[kept]
+    as_float = EQUAL if own is None else (own / own.mean()).astype(np.float32)
+    return Labelled(table, column, target, form, n_missing, label_form, as_float, n_weightless)
 
 
 def append_rows(table: Table, other: Table) -> Table:

@@ -287,6 +287,48 @@ def encode(column: pa.Array, classes: npt.NDArray[Any]) -> npt.NDArray[np.int32]
     return np.array(pc.fill_null(found, -1), dtype=np.int32)
 
 
+def add_classes(
+    column: pa.Array, classes: npt.NDArray[Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Return the sorted labels of a model and of new rows, and where the model's are among them.
+
+    Parameters
+    ----------
+    column : pyarrow.Array
+        Labels of the new rows, or lists of them.
+    classes : ndarray, shape (n_classes,)
+        The model's, sorted; new ones become of their type.
+
+    Raises
+    ------
+    DataError
+        A new label cannot be of their type.
+
+    Examples
+    --------
+    >>> merged, where = add_classes(pa.array(["4", "2"]), np.array([2, 7]))
+    >>> merged.tolist(), where.tolist()
+    ([2, 4, 7], [0, 2])
+    """
+    distinct = pc.unique(flat(column))
+    new = distinct.filter(pa.array(encode(distinct, classes) < 0))
+    if not len(new):
+        return classes, np.arange(len(classes))
+    kind = classes.dtype.kind
+    try:
+        if kind in "OU":
+            values = np.array(as_text(new).to_pylist(), dtype=object if kind == "O" else None)
+        else:
+            values = np.asarray(new.cast(pa.from_numpy_dtype(classes.dtype))).astype(classes.dtype)
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"A new label is of another type than the model's: {error}. Expected labels such as "
+            f"{classes.tolist()[0]!r}; write them as in the first training."
+        ) from error
+    merged = np.sort(np.concatenate([classes, values]))
+    return merged, np.searchsorted(merged, classes)
+
+
 def to_targets(column: pa.Array, classes: npt.NDArray[Any]) -> Targets:
     """Return the class indices of each row, −1 for unknown labels; none where it has no label.
 
@@ -319,6 +361,24 @@ def decode(targets: Targets, classes: npt.NDArray[Any], form: LabelForm) -> npt.
     cells = np.empty(len(rows), dtype=object)
     for i, row in enumerate(rows):  # at once, lists of equal length would become a matrix
         cells[i] = row
+    return cells
+
+
+def leave_out(found: npt.NDArray[Any], unsure: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+    """Return predictions of which some are not given: NaN among fractions, else None.
+
+    Whole numbers and booleans have no such value; with None among them they are objects, but stay
+    what they are.
+
+    Examples
+    --------
+    >>> leave_out(np.array([1, 2]), np.array([False, True])).tolist()
+    [1, None]
+    """
+    if found.dtype.kind == "f":
+        return np.where(unsure, np.nan, found).astype(found.dtype)
+    cells = found.astype(object)
+    cells[unsure] = None
     return cells
 
 

@@ -319,7 +319,7 @@ def train_many_rows(network, scratch, tables, rows, targets, order, start, stop,
     tables : Tables
         Of the output rows, to look active classes up in; without any, shortlists tell them.
     rows, targets : CSR, Targets
-        Features and classes.
+        Features and classes; weights scale a row's loss and gradient.
     order : ndarray of int64
         Row numbers in the order of training.
     start, stop : int
@@ -360,6 +360,10 @@ def train_many_rows(network, scratch, tables, rows, targets, order, start, stop,
         n_active = _add_drawn(scratch, n_chosen, step.n_drawn, n_classes)
         _deepen(network, scratch, n_active)
         row_loss = _loss_gradient(scratch, targets, row, n_chosen, n_active)
+        if len(targets.weights) > 0:
+            row_loss *= targets.weights[row]
+            for a in range(n_active):
+                scratch.gradient[a] *= targets.weights[row]
         loss += row_loss
         work += n_read + width * (n + n_active) + tables.planes.size
         if row_loss >= step.skip_below:

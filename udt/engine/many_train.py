@@ -355,10 +355,10 @@ def spread(network: ManyNetwork, rows: CSR, how: Ranking, n_threads: int = 1) ->
 
 
 def row_losses(true_p: F32, targets: Targets) -> F32:
-    """Return each row's mean NLL of its classes (nats), shape (n_rows,)."""
+    """Return each row's mean NLL of its classes (nats), times its weight, shape (n_rows,)."""
     losses = -np.log(np.maximum(true_p, np.float32(_TINY)))
     totals = np.bincount(targets.rows, losses, targets.n_rows)
-    return (totals / np.maximum(targets.counts, 1)).astype(np.float32)
+    return targets.weighted((totals / np.maximum(targets.counts, 1)).astype(np.float32))
 
 
 def _mean_loss(ranked: Ranked, targets: Targets) -> float:

@@ -97,12 +97,15 @@ def _right(p: F32, targets: Targets, *, is_sigmoid: bool) -> F32:
 
 
 def _losses(right: F32, targets: Targets) -> F32:
-    """Return each row's NLL (nats): the mean of its classes, or with sigmoids the sum of all."""
+    """Return each row's NLL (nats): the mean of its classes, or with sigmoids the sum of all.
+
+    Times the row's weight, if rows have weights.
+    """
     losses = -np.log(np.maximum(right, np.float32(_TINY)))
     if losses.ndim == 2:
-        return np.asarray(losses.sum(axis=1))
+        return targets.weighted(np.asarray(losses.sum(axis=1)))
     totals = np.bincount(targets.rows, losses, targets.n_rows)
-    return (totals / np.maximum(targets.counts, 1)).astype(np.float32)
+    return targets.weighted((totals / np.maximum(targets.counts, 1)).astype(np.float32))
 
 
 def least_loss_temperature(loss: Callable[[float], float]) -> float:
@@ -191,7 +194,7 @@ def confidence(p: F32, *, is_sigmoid: bool) -> F32:
 
 
 def row_losses(probas: F32, targets: Targets, mix: Mix) -> F32:
-    """Return each row's NLL (nats) under mixed probabilities, shape (n_rows,)."""
+    """Return each row's NLL (nats) under mixed probabilities, times its weight, shape (n_rows,)."""
     return _losses(_right(probas, targets, is_sigmoid=mix.sigmoid), targets)
 
 

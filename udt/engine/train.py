@@ -37,7 +37,8 @@ T = TypeVar("T")
 
 _RECOVERIES = 3
 _ROWS_PER_THREAD = 64
-_CHUNK_ROWS = 1024  # rows whose blocks are selected at once
+_CHUNK_ROWS = 256  # rows whose blocks are selected at once
+_LOOK_ROWS = 1 << 15  # rows between looking whether time is over
 
 Totals = tuple[float, float, int, int]
 """What `train_rows` returns."""
@@ -49,6 +50,11 @@ OnEpoch = Callable[[dict[str, Any]], bool]
 def go_on(entry: dict[str, Any]) -> bool:
     """Go on, whatever an epoch says."""
     return True
+
+
+def never() -> bool:
+    """Say that time is not over."""
+    return False
 
 
 class Holdout(NamedTuple):
@@ -99,10 +105,10 @@ def longest_row(rows: CSR) -> int:
     return max(1, int(np.diff(rows.indptr).max(initial=1)))
 
 
-def _chunks(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Yield (start, stop) of at most _CHUNK_ROWS rows each."""
-    for first in range(start, stop, _CHUNK_ROWS):
-        yield first, min(first + _CHUNK_ROWS, stop)
+def _chunks(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, stop) of at most so many rows each."""
+    for first in range(start, stop, size):
+        yield first, min(first + size, stop)
 
 
 def _start_at_odds(network: Network, targets: Targets) -> None:
@@ -131,12 +137,17 @@ class _Run:
         n_threads: int,
         seed: int,
         selector: Selector | None,
+        start: Network | None = None,
+        is_over: Callable[[], bool] = never,
     ) -> None:
         self.rows, self.targets, self.which = rows, targets, which
-        self.settings, self.selector = settings, selector
+        self.settings, self.selector, self.is_over = settings, selector, is_over
         self.rng = np.random.default_rng(seed)
-        self.network = make_network(rows.n_features, n_classes, shape, self.rng)
-        if settings.sigmoid:
+        if start is not None:
+            self.network = copy_network(start)
+        else:
+            self.network = make_network(rows.n_features, n_classes, shape, self.rng)
+        if settings.sigmoid and start is None:
             _start_at_odds(self.network, targets.take(which))
         n_threads = max(1, min(n_threads, len(which) // _ROWS_PER_THREAD))
         longest = longest_row(rows)
@@ -183,13 +194,14 @@ class _Run:
         """Train on rows order[start] … order[stop − 1]; return what `train_rows` does."""
         shared = self.network, scratch, self.rows, self.targets, order
         selector, parts = self.selector, []
-        if selector is None:
-            return train_rows(*shared, start, stop, step)  # type: ignore[no-any-return]
-        for first, last in _chunks(start, stop):
-            selector.draw(self.rows, order, first, last, scratch.active)
+        for first, last in _chunks(start, stop, _CHUNK_ROWS if selector else _LOOK_ROWS):
+            if selector is not None:
+                selector.draw(self.rows, order, first, last, scratch.active)
             lr = step.lr - np.float32(first - start) * step.lr_fall
             parts.append(train_rows(*shared, first, last, step._replace(lr=lr)))
-            if selector.wants_feedback:
+            if self.is_over():
+                break
+            if selector is not None and selector.wants_feedback:
                 n_rows = last - first
                 active, gain = scratch.active[:n_rows], scratch.gain[:n_rows]
                 selector.learn(self.rows, order, first, last, active, gain)
@@ -217,6 +229,8 @@ def train(
     seed: int = 0,
     on_epoch: OnEpoch = go_on,
     selector: Selector | None = None,
+    start: Network | None = None,
+    is_over: Callable[[], bool] = never,
 ) -> Trained:
     """Train a network.
 
@@ -244,6 +258,10 @@ def train(
         Called with each entry of the history; training ends when it returns False.
     selector : Selector, optional
         Chooses the hidden neurons that a row computes; all by default.
+    start : Network, optional
+        With its accumulators, to go on from (see `udt.engine.warm`); it is not modified.
+    is_over : callable
+        Asked every now and then, also within an epoch, whether to come to an end.
 
     Returns
     -------
@@ -257,7 +275,10 @@ def train(
     which = np.arange(rows.n_rows) if which is None else which
     for attempt in range(_RECOVERIES + 1):
         slower = replace(settings, lr=settings.lr / 4**attempt)
-        run = _Run(rows, targets, which, n_classes, shape, slower, n_threads, seed, selector)
+        run = _Run(
+            rows, targets, which, n_classes, shape, slower, n_threads, seed, selector, start,
+            is_over,
+        )  # fmt: skip
         trained = _train_once(run, holdout, on_epoch)
         if trained is not None:
             return trained
@@ -319,7 +340,7 @@ def _train_once(run: _Run, holdout: Holdout | None, on_epoch: OnEpoch) -> Traine
                 }
                 best.look(entry)
                 history.append(entry)
-                if not on_epoch(entry) or best.is_old(epoch):
+                if not on_epoch(entry) or best.is_old(epoch) or run.is_over():
                     break
         except KeyboardInterrupt:
             if best.epoch == 0:
@@ -368,7 +389,7 @@ def _selected(
         return
     scratch = select_blocks(scratch, _CHUNK_ROWS, selector.n_active)
     order = np.arange(rows.n_rows)
-    for first, last in _chunks(start, stop):
+    for first, last in _chunks(start, stop, _CHUNK_ROWS):
         selector.query(rows, order, first, last, scratch.active)
         yield scratch, first, last
 
