@@ -10,19 +10,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from udt import forms, inputs, label_forms, labels
+from udt import columns, forms, inputs, label_forms, labels
 from udt.errors import DataError
 from udt.featurizers.infer import infer_schema
-from udt.featurizers.schema import Schema
+from udt.featurizers.schema import ColumnSchema, Schema
 from udt.inputs import Labelled
 from udt.metrics import have_unknown
 from udt.params import check_bad_rows, check_multi_label, column_kinds
 from udt.table import Table, as_table
 
 _IMBALANCE = 10  # rows of the largest class ÷ rows of the smallest
-_LEAK_PURITY = 0.99
 _LEAK_MIN_ROWS = 50
-_LEAK_ROWS_PER_VALUE = 5
 _SHOWN = 5
 
 
@@ -144,6 +142,7 @@ def warn(rows: Labelled, schema: Schema) -> list[str]:
         *_about_file(rows.table),
         *_about_labels(rows),
         *_about_leaks(rows, schema),
+        *_about_repetitions(rows, schema),
     ]
 
 
@@ -180,6 +179,9 @@ def _about_columns(schema: Schema) -> Iterator[str]:
 def _about_labels(rows: Labelled) -> Iterator[str]:
     if rows.n_unlabelled:
         yield f"{_rows(rows.n_unlabelled)} without a label left out."
+    if rows.n_weightless:
+        count = "counts" if rows.n_weightless == 1 else "count"
+        yield f"{_rows(rows.n_weightless)} {count} 0, and left out."
     form = rows.label_form
     if form.is_multi_label and label_forms.counts(rows.labels).max() == 1:
         yield f"No row has several labels, separated by {form.separator!r}."
@@ -206,15 +208,14 @@ def _about_leaks(rows: Labelled, schema: Schema) -> Iterator[str]:
     target, n = rows.labels, len(rows.labels) - rows.labels.null_count
     if label_forms.is_list(target):
         target = label_forms.join(target, rows.label_form.separator)
-    counts = labels.class_counts(target)
-    if n < _LEAK_MIN_ROWS or len(counts) < 2:
+    if n < _LEAK_MIN_ROWS or len(labels.class_counts(target)) < 2:
         return
-    majority = counts[0][1] / n
+    classes = columns.codes_of(target, ColumnSchema(rows.target, "categorical", ""))
     for column in schema.used():
         if column.kind == "text":
             continue
-        purity = _purity(rows.table.column(column.name), target)
-        if purity >= max(_LEAK_PURITY, 1 - (1 - majority) / _IMBALANCE):
+        purity = columns.tells(columns.codes_of(rows.table.column(column.name), column), classes)
+        if purity:
             yield (
                 f"Column '{column.name}' alone tells the label of {100 * purity:.1f} % of the "
                 "rows. It is used; if it is not known before the label is, leave it out as "
@@ -222,17 +223,16 @@ def _about_leaks(rows: Labelled, schema: Schema) -> Iterator[str]:
             )
 
 
-def _purity(column: pa.Array, target: pa.Array) -> float:
-    """Return the share of rows whose label is the most frequent one of their value.
-
-    0 where values hardly repeat, because then each one has its own label by chance.
-    """
-    pairs = pa.table({"value": column, "label": target})
-    cells = pairs.group_by(["value", "label"]).aggregate([([], "count_all")])
-    values = cells.group_by("value").aggregate([("count_all", "max")])
-    if values.num_rows * _LEAK_ROWS_PER_VALUE > len(column):
-        return 0.0
-    return float(pc.sum(values["count_all_max"]).as_py() / len(column))
+def _about_repetitions(rows: Labelled, schema: Schema) -> Iterator[str]:
+    """Name columns that say what another one says."""
+    found = list(columns.same_columns(rows.table, schema))
+    for one, other in found[:_SHOWN]:
+        yield (
+            f"Columns '{one}' and '{other}' say the same. Both are used; leaving one out as "
+            "ignored makes the model smaller."
+        )
+    if len(found) > _SHOWN:
+        yield f"{len(found) - _SHOWN:,} more columns repeat another one."
 
 
 def _rows(n: int) -> str:

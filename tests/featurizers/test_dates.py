@@ -110,6 +110,27 @@ def test_an_undecided_layout_goes_by_the_separator():
     assert guess_layout(pa.array(["01.02.2015", "03.04.2015"]))[0] == {"layout": "dmy"}
 
 
+def test_layouts_that_are_mixed_are_all_found():
+    dates = [dt.date(2015, 1, 1) + dt.timedelta(days=11 * i) for i in range(300)]
+    patterns = ("%Y-%m-%d", "%B %d, %Y", "%d.%m.%Y")
+    column = pa.array([d.strftime(patterns[i % 3]) for i, d in enumerate(dates)])
+    params, share = guess_layout(column)
+    assert set(params["layout"].split("|")) == {"ymd", "mdy", "dmy"}
+    assert share == pytest.approx(1)
+    read = parse_moments(column.filter(pa.array([i % 3 != 2 for i in range(300)])), "ymd|mdy").days
+    epoch = dt.date(1970, 1, 1)
+    assert read.tolist() == [(d - epoch).days for i, d in enumerate(dates) if i % 3 != 2]
+
+
+def test_a_few_slips_make_no_second_layout():
+    column = pa.concat_arrays(
+        [days_from(dt.date(2005, 1, 1), 200, "%Y-%m-%d"), pa.array(["Mar 3, 2005"])]
+    )
+    params, share = guess_layout(column)
+    assert params == {"layout": "ymd"}
+    assert share == pytest.approx(200 / 201)
+
+
 def names_of(encoder, column):
     csr = encoder.transform(column)
     names = encoder.feature_names()

@@ -216,6 +216,14 @@ def test_a_lone_column_of_strings_is_text_unless_clearly_few_values():
     assert infer_schema({"x": codes}).columns[0].kind == "text"
 
 
+def test_a_lone_column_of_words_beside_numbers_is_a_category():
+    shops = strings(f"shop{i % 300}" for i in range(3000))
+    numbers = pa.array(np.arange(3000) * 0.37)
+    kinds = {c.name: c.kind for c in infer_schema({"shop": shops, "n": numbers}).columns}
+    assert kinds == {"shop": "categorical", "n": "numeric"}
+    assert infer_schema({"shop": shops}).columns[0].kind == "text"
+
+
 def test_no_columns():
     assert infer_schema({}).columns == ()
 

@@ -25,6 +25,11 @@ NO_DATE = np.iinfo(np.int64).min
 LAYOUTS = ("ymd", "dmy", "mdy", "ym", "my")
 """Orders of year, month and day in a written date."""
 
+BETWEEN_LAYOUTS = "|"
+"""Between the layouts of a column that mixes them."""
+
+_MAX_LAYOUTS = 3
+_LEAST_SHARE = 0.02  # of the cells, for a layout beside the first
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August",
            "September", "October", "November", "December")  # fmt: skip
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -200,10 +205,19 @@ def scan_column(column: pa.Array) -> Fields:
 
 
 def days_of(scanned: Fields, layout: str) -> Ints:
-    """Read scanned fields as dates of one layout; `NO_DATE` where they are none.
+    """Read scanned fields as dates; `NO_DATE` where they are none.
 
-    Two-digit years are 1970 to 2069.
+    Of several layouts, such as ``"ymd|mdy"``, a cell takes the first in which it is a date.
     """
+    first, *others = layout.split(BETWEEN_LAYOUTS)
+    days = _days_of_one(scanned, first)
+    for other in others:
+        days = np.where(days == NO_DATE, _days_of_one(scanned, other), days)
+    return days
+
+
+def _days_of_one(scanned: Fields, layout: str) -> Ints:
+    """Read scanned fields as dates of one layout. Two-digit years are 1970 to 2069."""
     field = {part: scanned[1 + i] for i, part in enumerate(layout)}
     width = {part: scanned[_WIDTHS + i] for i, part in enumerate(layout)}
     year, month, day = field["y"], field["m"], field.get("d", np.int32(1))
@@ -221,30 +235,46 @@ def days_of(scanned: Fields, layout: str) -> Ints:
 
 
 def guess_layout(column: pa.Array) -> tuple[dict[str, str], float]:
-    """Find the layout in which most cells of a string column are dates.
+    """Find the layouts in which most cells of a string column are dates.
 
     Where several fit all rows alike, a true day takes more different values than a true year
-    does; failing that, slashes mean month first.
+    does; failing that, slashes mean month first. Further layouts are for the cells that are no
+    dates in the ones before.
 
     Returns
     -------
     params : dict
-        ``{"layout": str}``, for `DateEncoder.fit`.
+        ``{"layout": str}``, for `DateEncoder.fit`: one of `LAYOUTS`, or several with ``|``
+        between them.
     share : float
-        Fraction of the cells, nulls left out, that are dates in that layout.
+        Fraction of the cells, nulls left out, that are dates so.
     """
     column = column.drop_null()
     scanned = scan_column(column)
     slashes = (pc.mean(pc.match_substring(column, "/")).as_py() or 0) > 0.5
     preference = ("ymd", "mdy", "dmy", "ym", "my") if slashes else LAYOUTS
+    found, share = _best_layout(scanned, preference)
+    layouts = [found]
+    while 0 < share < 1 and len(layouts) < _MAX_LAYOUTS:
+        rest = days_of(scanned, BETWEEN_LAYOUTS.join(layouts)) == NO_DATE
+        other, more = _best_layout(scanned[:, rest], preference)
+        if more * rest.mean() < _LEAST_SHARE:
+            break
+        layouts.append(other)
+        share += more * float(rest.mean())
+    return {"layout": BETWEEN_LAYOUTS.join(layouts)}, share
+
+
+def _best_layout(scanned: Fields, preference: tuple[str, ...]) -> tuple[str, float]:
+    """Return the layout in which most cells are dates, and their share."""
     best, best_score = preference[0], (0.0, 0)
     for layout in preference:
-        ok = days_of(scanned, layout) != NO_DATE
+        ok = _days_of_one(scanned, layout) != NO_DATE
         variety = {part: len(np.unique(scanned[1 + i, ok])) for i, part in enumerate(layout)}
         score = (float(ok.mean()) if len(ok) else 0.0, variety.get("d", 0) - variety["y"])
         if score > best_score:
             best, best_score = layout, score
-    return {"layout": best}, best_score[0]
+    return best, best_score[0]
 
 
 def parse_moments(column: pa.Array, layout: str) -> Moments:
@@ -272,7 +302,7 @@ class DateEncoder:
     Attributes
     ----------
     layout : str
-        How dates are written where the column holds strings, one of `LAYOUTS`.
+        How dates are written where the column holds strings, of `LAYOUTS`.
     first_year, n_years : int
         Years with a feature of their own.
     hours : bool

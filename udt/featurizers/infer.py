@@ -27,6 +27,7 @@ _MAX_UNSEEN = 0.05
 _FEW_VALUES = 50
 _MAX_CATEGORY_CHARS = 40
 _MAX_CATEGORY_WORDS = 5
+_MAX_NAME_WORDS = 1.5
 _MAX_WORD_CHARS = 20
 _MIN_LISTS = 0.2
 _MAX_ITEM_CHARS = 30
@@ -175,15 +176,17 @@ class Date(Kind):
     kind = "date"
 
     def judge(self, facts: Facts) -> Verdict:
-        """Accept Arrow's date types, and strings that are dates in one order of parts."""
+        """Accept Arrow's date types, and strings that are dates in a few orders of parts."""
         layout = facts.date_layout
         if layout is None:
             return self.refuse("not dates")
         if not layout:
             return self.accept("dates by their type")
         parts = {"y": "year", "m": "month", "d": "day"}
-        order = ", ".join(parts[part] for part in layout)
-        return self.accept(f"dates: {order}", layout=layout)
+        orders = [
+            ", ".join(parts[part] for part in one) for one in layout.split(dates.BETWEEN_LAYOUTS)
+        ]
+        return self.accept(f"dates: {'; or '.join(orders)}", layout=layout)
 
 
 class Multi(Kind):
@@ -237,7 +240,9 @@ class Categorical(Kind):
         unseen = facts.unseen_share
         if unseen > _MAX_UNSEEN + 1 / len(facts.cells) or 2 * n_values > len(facts.cells):
             return self.refuse(f"{100 * unseen:.0f} % of the values occur once")
-        if facts.n_string_columns == 1 and not few:
+        # a lone word in each cell says no more as a text than as a value
+        is_written = facts.n_columns == 1 or facts.mean_words > _MAX_NAME_WORDS
+        if facts.n_string_columns == 1 and not few and is_written:
             return self.refuse("the only column of strings, and not few values")
         return self.accept(f"{n_values:,} different values that repeat")
 
