@@ -1,48 +1,37 @@
-"""The race: which features and which network, decided on held-out rows, with the reasons.
-
-Candidates are trained on a sample and judged by the calibrated held-out loss (accuracy is
-noisier): first kinds of n-grams, then single changes of the best, then those that helped
-together. The winner is trained on everything.
-"""
+"""From a table to a model: the race, the training of its winner, the reason for every choice."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from udt.candidates import (
-    Candidate,
-    Facts,
-    base_network,
-    combine,
-    epochs,
-    first_candidates,
-    gather_facts,
-    race_rows,
-    variations,
-)
+from udt.candidates import Facts, epochs, gather_facts
 from udt.csr import CSR, Targets
-from udt.engine.mix import Mix, fit_mix, mix_probas, row_losses
+from udt.engine.links import AS_IT_IS, fit_links, link
+from udt.engine.mix import Mix, mix_probas
 from udt.engine.network import dense_work, slim
+from udt.engine.prior import fit_prior, link_prior
 from udt.engine.selection import make_selector
+from udt.engine.shifts import AS_PROBABLE
 from udt.engine.sparsity import Level, find_level
 from udt.engine.train import Holdout, Trained, logits, train
 from udt.featurizers.rows import FeaturePool, RowEncoder
-from udt.heads import NO_THRESHOLDS, DenseHead, find_thresholds, summarise
+from udt.heads import NO_THRESHOLDS, DenseHead, find_factors, find_thresholds, summarise
 from udt.many_race import has_many_classes, learn_many
+from udt.plan import affordable_epochs, affordable_rows, encode_s, fit_features, race_rows, shrink
+from udt.race import Raced, Trial, race
+from udt.recall import Recall, fitting, remember
 from udt.settings import FeaturizerSettings
+from udt.stacking import stack_trees
 from udt.task import (
     Choice,
     Learned,
     Rows,
-    Split,
     Task,
+    decision_choice,
     final_holdout,
     grown,
     leaderboard,
@@ -52,59 +41,27 @@ from udt.task import (
 
 F32 = npt.NDArray[np.float32]
 
-_N_STAGES = 3
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A candidate and how it did on held-out rows.
-
-    Attributes
-    ----------
-    candidate : Candidate
-        The pipeline.
-    loss, accuracy : float
-        Of the calibrated mix on all held-out rows; nats, share.
-    seconds : float
-        Of all its trainings together.
-    n_rows, n_features : int
-        Rows of the race, features of its first training.
-    mix : Mix
-        How its paths are mixed.
-    rows : ndarray of int64
-        The held-out rows, in the order of the logits.
-    z_wide, z_deep : ndarray of float32, shape (len(rows), n_classes)
-        Their logits.
-    row_losses : ndarray of float32, shape (len(rows),)
-        Loss of each, nats.
-    """
-
-    candidate: Candidate
-    loss: float
-    accuracy: float
-    seconds: float
-    n_rows: int
-    n_features: int
-    mix: Mix
-    rows: Rows = field(repr=False)
-    z_wide: F32 = field(repr=False)
-    z_deep: F32 = field(repr=False)
-    row_losses: F32 = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        """Of the pipeline."""
-        return self.candidate.name
-
-    def beats(self, other: Trial) -> bool:
-        """Whether it is better on the same rows by more than a standard error."""
-        gains = other.row_losses - self.row_losses
-        return bool(gains.mean() > gains.std() / np.sqrt(len(gains)))
+_MEASURED_KINDS = ("word 1", "word 2", "word 3", "char 3")
+"""As good a guess as any, before the race, of what the model will make of the rows to test on."""
 
 
 def learn(task: Task) -> Learned:
-    """Race, then train the winner."""
+    """Race, then train the winner.
+
+    Parameters
+    ----------
+    task : Task
+        What is to be learned, and within which limits.
+
+    Raises
+    ------
+    SettingsError
+        A limit leaves no room to learn anything.
+    DivergedError
+        Training lost its numbers and could not recover.
+    """
     facts = gather_facts(task.table, task.schema, task.n_classes, task.is_multi_label)
+    task.budget.reserve(encode_s(task, facts, task.n_test, _MEASURED_KINDS))
     return learn_many(task, facts) if has_many_classes(facts) else learn_few(task, facts)
 
 
@@ -115,160 +72,94 @@ def learn_few(task: Task, facts: Facts) -> Learned:
     larger one, rows are held out to stop and mix by.
     """
     rng = np.random.default_rng(task.seed)
-    sampled, splits = sample(task, race_rows(facts), rng)
+    sampled, splits = sample(task, race_rows(task, facts), rng)
     is_sample = len(sampled) < task.table.n_rows
-    trials, best, interrupted = race(task, sampled, splits, facts, is_sample=is_sample)
-    held = final_holdout(task, rng) if is_sample else None
-    if task.sparsity is None and held is None:  # what will have no share need not be trained
+    raced = race(task, sampled, splits, facts, is_sample=is_sample)
+    best = raced.best
+    if task.sparsity is None and not is_sample:  # what will have no share need not be trained
         truth = task.targets.take(sampled[best.rows])
         level = find_level(best.z_wide, best.z_deep, truth, best.mix)
         best = replace(best, mix=level.mix)
-    done = finish(task, facts, best, held)
-    mix = done.trained.mix or best.mix
-    if held is None or done.held is None:
-        held, z = sampled[best.rows], (best.z_wide, best.z_deep)
+    smaller, rows, told = shrink(task, *affordable_rows(task, facts, best.cost_of_training))
+    held = final_holdout(smaller, rng) if is_sample else None
+    done = finish(smaller, facts, best, held)
+    if raced.interrupted and done.trained.interrupted:  # asked for the second time
+        raise KeyboardInterrupt
+    if done.held is None or held is None:
+        judged, z, mix = sampled[best.rows], (best.z_wide, best.z_deep), best.mix
     else:
+        judged, mix = rows[held], done.trained.mix or best.mix
         z = logits(done.trained.network, done.held, task.n_threads, done.trained.selector)
-    truth = task.targets.take(held)
+    return _conclude(task, facts, raced, best, done, judged, z, mix, told)
+
+
+def _conclude(
+    task: Task,
+    facts: Facts,
+    raced: Raced,
+    best: Trial,
+    done: Finished,
+    judged: Rows,
+    z: tuple[Any, Any],
+    mix: Mix,
+    told: list[Choice],
+) -> Learned:
+    """Decide on held-out rows how the paths are used; return the model and what is told of it."""
+    truth = task.targets.take(judged)
     level = Level(mix, float(mix.deep_share > 0), "set by the user")
     if task.sparsity is None:
         level = find_level(*z, truth, mix)
-    mix, probas = level.mix, mix_probas(*z, level.mix)
-    thresholds = find_thresholds(probas, truth) if task.is_multi_label else NO_THRESHOLDS
-    head = DenseHead(slim(done.trained.network, mix), mix, thresholds, done.trained.selector)
+    mix = level.mix
+    stacked = stack_trees(task, judged, mix_probas(*z, mix))
+    probas = stacked.probas
+    thresholds, factors, links = NO_THRESHOLDS, AS_PROBABLE, AS_IT_IS
+    if task.is_multi_label:
+        links = fit_links(probas, truth)
+        probas = link(probas, links)
+        thresholds = find_thresholds(probas, truth)
+    else:
+        if stacked.stack is None:
+            links = fit_prior(probas, truth)
+            probas = link_prior(probas, links)
+        factors = find_factors(probas, truth, task.metric)
+    network = slim(done.trained.network, mix)
+    head = DenseHead(network, mix, thresholds, done.trained.selector, factors, links)
     return Learned(
         encoder=done.encoder,
         head=head,
         kinds=best.candidate.features.kinds,
         history=done.trained.history,
         work_train=done.work,
-        work_predict=work_predict(task, done.encoder, head, held, best.candidate.shape.width),
+        work_predict=work_predict(task, done.encoder, head, judged, best.candidate.shape.width),
         deep_fraction=level.deep_fraction,
-        held=held,
-        held_predicted=summarise(probas, truth, thresholds),
-        leaderboard=leaderboard(trials),
-        choices=_choices(facts, trials, best, level, done.trained, task.width),
-        interrupted=interrupted or done.trained.interrupted,
+        held=judged,
+        held_predicted=summarise(probas, truth, thresholds, factors),
+        leaderboard=stacked.placed_among(leaderboard(raced.trials, task.metric), task.metric),
+        choices=[
+            *_choices(facts, raced, best, level, done.trained, task.width),
+            *stacked.choices,
+            *_about_prior(links, task),
+            *decision_choice(factors, len(judged)),
+            *told,
+            *done.told,
+        ],
+        interrupted=raced.interrupted or done.trained.interrupted,
+        recall=done.recall and fitting(done.recall, network, done.trained.network),
+        stack=stacked.stack,
     )
 
 
-# -- the race ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Arena:
-    """What all trials of a race share.
-
-    Trainings run side by side, each on one thread, so that the seed alone decides the outcome.
-    """
-
-    pool: FeaturePool
-    targets: Targets
-    n_classes: int
-    splits: Sequence[Split]
-    seed: int
-
-    def run(self, candidates: Sequence[Candidate], map_: Callable[..., Any]) -> list[Trial]:
-        """Train each candidate on each split; judge it on all held-out rows together."""
-        jobs = [(c, i) for c in candidates for i in range(len(self.splits))]
-        results = list(map_(lambda job: self._train(*job), jobs))
-        n = len(self.splits)
-        return [self._judge(c, results[k * n : (k + 1) * n]) for k, c in enumerate(candidates)]
-
-    def _train(self, candidate: Candidate, i: int) -> tuple[F32, F32, int, float]:
-        """Return the held-out logits, the number of features and the seconds of one training."""
-        started = time.perf_counter()
-        split = self.splits[i]
-        seen = self.targets.only(split.train)
-        _, rows = self.pool.select(seen, self.n_classes, candidate.features)
-        trained = train(
-            rows, self.targets, self.n_classes, candidate.shape, candidate.training,
-            which=split.train, seed=self.seed + i,
-            selector=make_selector(candidate.shape, rows.n_features, self.seed + i),
-        )  # fmt: skip
-        held = rows.take(split.holdout)
-        z_wide, z_deep = logits(trained.network, held, selector=trained.selector)
-        return z_wide, z_deep, rows.n_features, time.perf_counter() - started
-
-    def _judge(self, candidate: Candidate, results: Sequence[Any]) -> Trial:
-        held = np.concatenate([s.holdout for s in self.splits])
-        z_wide, z_deep = (np.concatenate([r[k] for r in results]) for k in (0, 1))
-        targets = self.targets.take(held)
-        mix = fit_mix(z_wide, z_deep, targets, sigmoid=candidate.training.sigmoid)
-        probas = mix_probas(z_wide, z_deep, mix)
-        losses = row_losses(probas, targets, mix)
-        accuracy = float(targets.contain(probas.argmax(axis=1)).mean())
-        return Trial(
-            candidate, float(losses.mean()), accuracy, sum(r[3] for r in results),
-            self.targets.n_rows, results[0][2], mix, held, z_wide, z_deep, losses,
-        )  # fmt: skip
-
-
-def race(
-    task: Task, sampled: Rows, splits: Sequence[Split], facts: Facts, *, is_sample: bool
-) -> tuple[list[Trial], Trial, bool]:
-    """Try candidates on a sample; return all trials, the winner, and whether the user ended it.
-
-    No stage is started that would take the race past half of the budget.
-    """
-    table = task.table if len(sampled) == task.table.n_rows else task.table.take(sampled)
-    network = base_network(facts, task.width, task.sparsity, task.selector)
-    first = first_candidates(facts, *network)
-    kinds = tuple(sorted({kind for c in first for kind in c.features.kinds}))
-    task.note("featurize", None, "")
-    pool = FeaturePool(table, task.schema, FeaturizerSettings(kinds=kinds), task.n_threads)
-    task.note("search", 0.0, "")
-    arena = Arena(pool, task.targets.take(sampled), task.n_classes, splits, task.seed)
-    trials: list[Trial] = []
-
-    def run_stage(stage: int, candidates: Sequence[Candidate]) -> bool:
-        typical = max((t.seconds for t in trials), default=0.0) / task.n_threads
-        if trials and not task.budget.allows(typical * len(candidates), share=0.5):
-            return False
-        trials.extend(arena.run(candidates, threads.map))
-        best = min(trials, key=_loss)
-        text = f"{len(trials)} trials, best accuracy {best.accuracy:.3f}"
-        task.note("search", stage / _N_STAGES, text)
-        return True
-
-    with ThreadPoolExecutor(task.n_threads) as threads:
-        try:
-            run_stage(1, first)
-            leader = min(trials, key=_loss)
-            changes = variations(
-                leader.candidate,
-                facts,
-                is_capped=leader.n_features >= leader.candidate.features.max_features,
-                is_deep=_is_free(task) and bool(leader.mix.deep_share > 0),
-                is_sample=is_sample,
-            )
-            if run_stage(2, changes):
-                better = sorted((t for t in trials[len(first) :] if t.beats(leader)), key=_loss)
-                best = (better or [leader])[0]
-                if len(better) > 1 and run_stage(
-                    3, [combine(leader.candidate, [t.candidate for t in better])]
-                ):
-                    best = min(best, trials[-1], key=_loss)
-                return trials, best, False
-        except KeyboardInterrupt:
-            if not trials:
-                raise
-            return trials, min(trials, key=_loss), True
-    return trials, leader, False
-
-
-def _is_free(task: Task) -> bool:
-    """Whether the user leaves width and sparsity to the race."""
-    return task.width is None and task.sparsity is None
-
-
-def _loss(trial: Trial) -> float:
-    return trial.loss
+def _about_prior(links: F32, task: Task) -> list[Choice]:
+    """Say how far probabilities are drawn towards the classes' shares."""
+    if task.is_multi_label or not len(links):
+        return []
+    value = f"probabilities to the power of {links[0]:.1f}, times shares of the classes"
+    return [Choice("calibration", value, "least held-out loss; few rows teach little else")]
 
 
 def _choices(
     facts: Facts,
-    trials: Sequence[Trial],
+    raced: Raced,
     best: Trial,
     level: Level,
     trained: Trained,
@@ -280,7 +171,7 @@ def _choices(
     share = float(level.mix.deep_share)
     paths = {0.0: "wide only", 1.0: "deep only"}.get(share, f"wide and {share:.0%} deep")
     choices = [
-        Choice("pipeline", c.name, f"loss {best.loss:.3f} on {held}, {len(trials)} trials"),
+        Choice("pipeline", c.name, f"loss {best.loss:.3f} on {held}, {len(raced.trials)} trials"),
         Choice("paths", paths, "least loss of the mix on held-out rows"),
         Choice("deep path", f"on {level.deep_fraction:.0%} of the rows", level.reason),
     ]
@@ -290,6 +181,8 @@ def _choices(
     if c.shape.active_fraction < 1:
         neurons = f"{c.shape.active_fraction:.0%} of the hidden ones a row, by {c.shape.selector}"
         choices.append(Choice("neurons", neurons, "set by the user"))
+    if raced.cause:
+        choices.append(Choice("search", "ended before all was tried", raced.cause))
     choices.append(Choice("epochs", str(len(trained.history)), f"{facts.n_rows:,} rows"))
     return choices
 
@@ -312,12 +205,18 @@ class Finished:
     work : float
         Multiply-adds of the training ÷ those of the network that raced, dense: a path that was
         dropped since is work that is not done.
+    recall : Recall or None
+        What the model keeps to go on learning.
+    told : list of Choice
+        What limits have decided.
     """
 
     encoder: RowEncoder
     trained: Trained
     held: CSR | None
     work: float
+    recall: Recall | None
+    told: list[Choice]
 
 
 def finish(task: Task, facts: Facts, best: Trial, held: Rows | None) -> Finished:
@@ -325,39 +224,63 @@ def finish(task: Task, facts: Facts, best: Trial, held: Rows | None) -> Finished
 
     More rows carry more features: their number grows with the rows, and a little less.
     """
-    candidate = best.candidate
-    max_features = grown(candidate.features.max_features, task.table.n_rows / best.n_rows)
-    features = replace(candidate.features, max_features=max_features)
-    task.note("featurize", None, "")
-    everything = np.arange(task.table.n_rows)
+    candidate, n = best.candidate, task.table.n_rows
+    everything = np.arange(n)
     which = everything if held is None else np.setdiff1d(everything, held, assume_unique=True)
     seen = task.targets.only(which)
-    encoder, rows = FeaturePool(task.table, task.schema, features, task.n_threads).select(
-        seen, task.n_classes, features, task.n_threads
-    )
-    task.note("fit", 0.0, "")
     shape, training, holdout = candidate.shape, candidate.training, None
+    if held is None and best.mix.deep_share == 0 and task.sparsity is None:
+        shape = replace(shape, width=0)
+    features = replace(
+        candidate.features, max_features=grown(candidate.features.max_features, n / best.n_rows)
+    )
+    task.note("featurize", None, "")
+    with task.budget.step("encode", encode_s(task, facts, n, features.kinds)):
+        encoder, rows, features, told = _encode(task, seen, features, shape.width)
     if held is not None:
         holdout = Holdout(rows.take(held), task.targets.take(held))
-        training = replace(training, epochs=epochs(facts, task.table.n_rows - len(held)))
-    elif best.mix.deep_share == 0 and task.sparsity is None:
-        shape = replace(shape, width=0)
+        training = replace(training, epochs=epochs(facts, len(which)))
+    cost = best.cost_of_training._replace(n_values=len(rows.indices) / n, n_epochs=training.epochs)
+    training = replace(training, epochs=affordable_epochs(task, cost, len(which)))
+    task.note("fit", 0.0, "")
 
     def on_epoch(entry: dict[str, Any]) -> bool:
         accuracy = entry.get("holdout_accuracy")
         text = "" if accuracy is None else f", accuracy {accuracy:.3f}"
         task.note("fit", entry["epoch"] / training.epochs, f"epoch {entry['epoch']}{text}")
-        return task.budget.allows(1.5 * entry["seconds"] / entry["epoch"])
+        return True
 
     trained = train(
         rows, task.targets, task.n_classes, shape, training,
         which=which, holdout=holdout, n_threads=task.n_train_threads,
-        seed=task.seed, on_epoch=on_epoch,
+        seed=task.seed, on_epoch=on_epoch, is_over=task.budget.is_over,
         selector=make_selector(shape, rows.n_features, task.seed),
     )  # fmt: skip
     n_values = int(np.diff(rows.indptr)[which].sum())
     dense = len(trained.history) * dense_work(
         task.n_classes, candidate.shape.width, n_values, len(which), is_training=True
     )
-    held_rows = None if holdout is None else holdout.rows
-    return Finished(encoder, trained, held_rows, trained.n_done / max(1, dense))
+    recall = None
+    if task.budget.limits.model_bytes is None:  # it would take the place of features
+        recall = remember(
+            rows, seen, task.n_classes, trained.network,
+            features=features, training=training, init_scale=shape.init_scale,
+        )  # fmt: skip
+    return Finished(
+        encoder, trained, None if holdout is None else holdout.rows,
+        trained.n_done / max(1, dense), recall, told,
+    )  # fmt: skip
+
+
+def _encode(
+    task: Task, seen: Targets, features: FeaturizerSettings, width: int
+) -> tuple[RowEncoder, CSR, FeaturizerSettings, list[Choice]]:
+    """Encode all rows with as many features as are wanted, or as the model may have."""
+    pool = FeaturePool(task.table, task.schema, features, task.n_threads)
+    encoder, rows = pool.select(seen, task.n_classes, features, task.n_threads)
+    told = []
+    while (n_fitting := fit_features(task, encoder, width)) < encoder.n_features:
+        features = replace(features, max_features=n_fitting)
+        encoder, rows = pool.select(seen, task.n_classes, features, task.n_threads)
+        told = [Choice("features", f"{encoder.n_features:,}", "limit of the model's size")]
+    return encoder, rows, features, told

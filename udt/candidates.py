@@ -26,6 +26,8 @@ _SEVERAL_LR, _SEVERAL_FEATURES = 0.1, 30_000  # where a row may have several cla
 _SELECTOR = "votes"
 _MUCH_TEXT_BYTES = 40_000_000
 _SHORT_TEXT_BYTES = 400
+_FEW_ROWS, _FEW_IDF_POWER = 2_000, 0.5
+_CHARS_BELOW_BYTES = 20_000_000
 _WORDS_12 = ("word 1", "word 2")
 _WORDS_123 = (*_WORDS_12, "word 3")
 _CHARS_35 = ("char 3", "char 4", "char 5")
@@ -131,7 +133,7 @@ def first_candidates(
     chars = _CHARS_35 if facts.ascii_share > 0.8 else _CHARS_25
     if facts.n_text_columns == 0:
         kinds: dict[str, tuple[str, ...]] = {"columns": _WORDS_12}
-    elif facts.text_bytes_per_row <= _SHORT_TEXT_BYTES:
+    elif facts.text_bytes_per_row <= _SHORT_TEXT_BYTES or facts.n_rows <= _FEW_ROWS:
         kinds = {
             "words 1–3 + characters": _WORDS_123 + chars,
             "words 1–2 + characters": _WORDS_12 + chars,
@@ -139,9 +141,13 @@ def first_candidates(
         }
     else:
         kinds = {"words 1–3": _WORDS_123, "words 1–2": _WORDS_12}
-        if facts.is_multi_label and facts.n_rows * facts.text_bytes_per_row <= _RACE_BYTES:
+        if facts.n_rows * facts.text_bytes_per_row <= _CHARS_BELOW_BYTES:
             kinds = {"words 1–2 + characters": _WORDS_12 + chars, **kinds}
     features = FeaturizerSettings()
+    if facts.n_rows <= _FEW_ROWS:  # too few to do without what occurs once
+        features = replace(features, min_df=1, idf_power=_FEW_IDF_POWER)
+    if facts.n_text_columns > 1 and facts.n_rows <= _FEW_ROWS:
+        features = replace(features, length_power=0.5)
     if facts.is_multi_label:
         features = replace(features, max_features=_SEVERAL_FEATURES)
     return [
@@ -150,7 +156,13 @@ def first_candidates(
 
 
 def variations(
-    base: Candidate, facts: Facts, *, is_capped: bool, is_deep: bool, is_sample: bool
+    base: Candidate,
+    facts: Facts,
+    *,
+    is_capped: bool,
+    is_deep: bool,
+    is_sample: bool,
+    is_thorough: bool = False,
 ) -> list[Candidate]:
     """Return candidates that each change one thing of the best one.
 
@@ -167,11 +179,21 @@ def variations(
     is_sample : bool
         Whether there are more rows than these: a wider network, or how often to go over them,
         cannot be judged on fewer, and more features of long texts not soon enough.
+    is_thorough : bool
+        Whether to try what seldom helps, too.
     """
     features, training = base.features, base.training
     changed: dict[str, dict[str, Any]] = {
         "dropout 0.3": {"training": replace(training, dropout=0.3)}
     }
+    if facts.n_text_columns > 1:
+        changed["long texts first"] = {"features": replace(features, length_power=1.0)}
+    if is_thorough:
+        for dropout in (0.2, 0.7):
+            changed[f"dropout {dropout}"] = {"training": replace(training, dropout=dropout)}
+        changed["half the rate"] = {"training": replace(training, lr=training.lr / 2)}
+        changed["rare n-grams first"] = {"features": replace(features, idf_power=1.0)}
+        changed["n-grams of 3 rows"] = {"features": replace(features, min_df=3)}
     if facts.n_text_columns:
         for name, shares in _SHARES.items():
             word, phrase, char = shares

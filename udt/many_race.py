@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from udt.candidates import Facts
-from udt.csr import Targets
+from udt.criterion import row_costs
+from udt.csr import Targets, one_class
 from udt.engine.many import Ranked, ranking, slim_many
 from udt.engine.many_train import (
     ManyTrained,
@@ -94,8 +95,8 @@ class ManyTrial:
         Rows of the race.
     temperature : float
         Of least loss.
-    row_losses : ndarray of float32
-        Loss of each held-out row, nats.
+    row_costs : ndarray of float32
+        What each held-out row costs under the metric of the race: by default its loss, nats.
     ranked : Ranked
         What it says of the held-out rows.
     """
@@ -106,7 +107,7 @@ class ManyTrial:
     seconds: float
     n_rows: int
     temperature: float
-    row_losses: npt.NDArray[np.float32] = field(repr=False)
+    row_costs: npt.NDArray[np.float32] = field(repr=False)
     ranked: Ranked = field(repr=False)
 
     @property
@@ -114,9 +115,14 @@ class ManyTrial:
         """Of the pipeline."""
         return self.candidate.name
 
+    @property
+    def cost(self) -> float:
+        """What the race chooses by."""
+        return float(self.row_costs.mean())
+
     def beats(self, other: ManyTrial) -> bool:
         """Whether it is better on the same rows by more than a standard error."""
-        gains = other.row_losses - self.row_losses
+        gains = other.row_costs - self.row_costs
         return bool(gains.mean() > gains.std() / np.sqrt(len(gains)))
 
 
@@ -177,6 +183,7 @@ class _Arena:
     n_classes: int
     split: Split
     seed: int
+    metric: str | None = None
 
     def run(self, candidate: ManyCandidate) -> ManyTrial:
         """Train a candidate and judge it on the held-out rows."""
@@ -195,6 +202,8 @@ class _Arena:
         k = min(MOST_LABELS, self.n_classes)
         ranked, _ = rank(trained.network, holdout.rows, how, k, holdout.targets)
         losses = row_losses(ranked.true_p, holdout.targets)
+        first = one_class(ranked.ids[:, 0])
+        costs = row_costs(self.metric, losses, first, holdout.targets, self.n_classes)
         return ManyTrial(
             candidate,
             float(losses.mean()),
@@ -202,7 +211,7 @@ class _Arena:
             time.perf_counter() - started,
             self.targets.n_rows,
             temperature,
-            losses,
+            costs,
             ranked,
         )
 
@@ -225,13 +234,13 @@ def race_many(task: Task, facts: Facts, sampled: Rows, split: Split) -> list[Man
     pool = FeaturePool(
         task.table.take(sampled), task.schema, FeaturizerSettings(kinds=kinds), task.n_threads
     )
-    arena = _Arena(pool, task.targets.take(sampled), task.n_classes, split, task.seed)
+    arena = _Arena(pool, task.targets.take(sampled), task.n_classes, split, task.seed, task.metric)
     trials: list[ManyTrial] = []
 
     def stage(done: float, candidates: Sequence[ManyCandidate], run: Callable[..., Any]) -> None:
         task.note("search", done, "")
         typical = max((t.seconds for t in trials), default=0.0) / task.n_threads
-        if not trials or task.budget.allows(typical * len(candidates), share=0.5):
+        if not trials or task.budget.allows("train", typical * len(candidates), share=0.5):
             trials.extend(run(arena.run, candidates))
 
     with ThreadPoolExecutor(task.n_threads) as threads:
@@ -244,7 +253,7 @@ def race_many(task: Task, facts: Facts, sampled: Rows, split: Split) -> list[Man
 
 
 def _loss(trial: ManyTrial) -> float:
-    return trial.loss
+    return trial.cost
 
 
 def learn_many(task: Task, facts: Facts) -> Learned:
@@ -285,7 +294,7 @@ def learn_many(task: Task, facts: Facts) -> Learned:
         deep_fraction=float(network.width > 0),
         held=held,
         held_predicted=as_predicted(ranked, truth, head.thresholds),
-        leaderboard=leaderboard(trials),
+        leaderboard=leaderboard(trials, task.metric),
         choices=choices,
         interrupted=trained.interrupted,
     )
@@ -315,7 +324,7 @@ def _finish(
         accuracy = entry.get("holdout_accuracy")
         text = "" if accuracy is None else f", accuracy {accuracy:.3f}"
         task.note("fit", entry["epoch"] / settings.epochs, f"epoch {entry['epoch']}{text}")
-        return task.budget.allows(1.5 * entry["seconds"] / entry["epoch"])
+        return task.budget.allows("train", entry["seconds"] / entry["epoch"])
 
     trained = train_many(
         rows, task.targets, task.n_classes, settings, which=which, holdout=holdout,
@@ -328,7 +337,7 @@ def _choices(trials: Sequence[ManyTrial], facts: Facts) -> list[Choice]:
     """Say what was decided in the race, and why."""
     best = trials[0]
     network = best.candidate.network
-    held = f"{len(best.row_losses):,} held-out rows"
+    held = f"{len(best.row_costs):,} held-out rows"
     active = f"{network.n_best} found by {network.selector} + {network.n_drawn} drawn"
     shortlists = f"up to {network.shortlist} of {facts.n_classes:,} classes a feature"
     return [

@@ -20,6 +20,11 @@ class FeaturizerSettings:
     word_share, phrase_share, char_share : float
         Squared norm of a text column's words, of its n-grams of several words, and of its
         character n-grams; what a row lacks goes to the others.
+    idf_power : float
+        How much rare n-grams count more than frequent ones; 0 = not at all.
+    length_power : float
+        How much longer texts count more, where there are several text columns: shares are
+        multiplied by (mean length ÷ the longest column's)^power; 0 = all columns count the same.
     column_share : float
         Squared norm of a column that is no text, where a text column has 1.
     """
@@ -30,6 +35,8 @@ class FeaturizerSettings:
     word_share: float = 0.4
     phrase_share: float = 0.3
     char_share: float = 0.3
+    idf_power: float = 0.0
+    length_power: float = 0.0
     column_share: float = 0.3
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,12 +9,17 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from udt.budget import Budget
 from udt.csr import Targets
 from udt.engine.network import dense_work
+from udt.featurizers.duplicates import duplicate_groups
 from udt.featurizers.rows import RowEncoder
 from udt.featurizers.schema import Schema
 from udt.heads import Head
 from udt.metrics import Predicted
+from udt.recall import Recall
+from udt.resume import TrialStore
+from udt.stack import Stack
 from udt.table import Table
 
 Rows = npt.NDArray[np.int64]
@@ -29,33 +33,12 @@ _CV_ROWS = 8_000
 _N_FOLDS = 5
 _COUNTED_ROWS = 1_000
 _MIN_HOLDOUT_ROWS, _MAX_HOLDOUT_ROWS = 1_000, 4_000
-_RACE_SHARE, _FINAL_SHARE = 0.2, 0.05
+_RACE_SHARE, _FINAL_SHARE, _MOST_HELD = 0.2, 0.05, 0.3
 
 
 def grown(max_features: int, growth: float) -> int:
     """Return how many features to keep of so many times the rows: more, but not as many times."""
     return min(_MAX_FEATURES, int(max_features * max(1.0, growth) ** _FEATURE_GROWTH))
-
-
-class Budget:
-    """How long the run may take.
-
-    Parameters
-    ----------
-    limit_s : float or None
-        Seconds from now on; None = as long as it takes.
-    """
-
-    def __init__(self, limit_s: float | None) -> None:
-        self._started = time.perf_counter()
-        self.limit_s = limit_s
-
-    def allows(self, seconds: float, share: float = 1.0) -> bool:
-        """Whether so many seconds more end within a share of the limit."""
-        if self.limit_s is None:
-            return True
-        spent = time.perf_counter() - self._started
-        return spent + seconds <= share * self.limit_s
 
 
 @dataclass(frozen=True)
@@ -81,13 +64,21 @@ class Task:
     seed : int
         Seed.
     budget : Budget
-        Time to keep to.
+        Time, memory and size to keep to.
     note : Note
         Told of what happens.
     sparsity : float or None
         Fraction of the hidden neurons to compute for a row, if the user has set it.
     selector : str or None
         How they are chosen, if the user has set it.
+    metric : str or None
+        What the race chooses by (see `udt.criterion`); None = the calibrated loss.
+    preset : {"fast", "balanced", "best"}
+        How much the race tries.
+    n_test : int
+        Rows that the model will be measured on.
+    store : TrialStore or None
+        Where the race keeps what it has found, to go on from if it is killed.
     """
 
     table: Table
@@ -104,6 +95,10 @@ class Task:
     note: Note
     sparsity: float | None = None
     selector: str | None = None
+    metric: str | None = None
+    preset: str = "balanced"
+    n_test: int = 0
+    store: TrialStore | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +149,10 @@ class Learned:
         What was decided and why.
     interrupted : bool
         Whether the user ended it early.
+    recall : Recall or None
+        What the model keeps to go on learning; None = it cannot.
+    stack : Stack or None
+        Trees that answer beside the network.
     """
 
     encoder: RowEncoder
@@ -168,6 +167,19 @@ class Learned:
     leaderboard: list[dict[str, Any]]
     choices: list[Choice]
     interrupted: bool
+    recall: Recall | None = None
+    stack: Stack | None = None
+
+
+def decision_choice(factors: npt.NDArray[np.float32], n_held: int) -> list[Choice]:
+    """Say how labels follow from probabilities, where not always the most probable one is given."""
+    if not len(factors):
+        return []
+    why = f"highest macro-F1 on {n_held:,} held-out rows"
+    if len(factors) == 2:
+        return [Choice("threshold", f"{factors[0]:.2f} for the second label", why)]
+    least, most = factors.min() / factors.mean(), factors.max() / factors.mean()
+    return [Choice("labels", f"probabilities × {least:.2f} to {most:.2f} by class", why)]
 
 
 class Placed(Protocol):
@@ -186,15 +198,25 @@ class Placed(Protocol):
         """On held-out rows, nats."""
 
     @property
+    def cost(self) -> float:
+        """On held-out rows, under the metric of the race."""
+
+    @property
     def seconds(self) -> float:
         """Of its trainings."""
 
 
-def leaderboard(trials: Sequence[Placed]) -> list[dict[str, Any]]:
-    """Return the trials as records, best first."""
+def leaderboard(trials: Sequence[Placed], metric: str | None = None) -> list[dict[str, Any]]:
+    """Return the trials as records, best first; ``metric`` is what was chosen by, or accuracy."""
+
+    def value(trial: Placed) -> float:
+        if metric is None:
+            return trial.accuracy
+        return trial.cost if metric == "log_loss" else 1 - trial.cost
+
     return [
-        {"name": t.name, "metric": t.accuracy, "loss": t.loss, "seconds": t.seconds}
-        for t in sorted(trials, key=lambda trial: trial.loss)
+        {"name": t.name, "metric": value(t), "loss": t.loss, "seconds": t.seconds}
+        for t in sorted(trials, key=lambda trial: trial.cost)
     ]
 
 
@@ -216,7 +238,8 @@ def sample(task: Task, n_rows: int, rng: np.random.Generator) -> tuple[Rows, lis
         sampled = np.sort(rng.choice(task.n_train, n_raced, replace=False))
     n_given = task.table.n_rows - task.n_train
     if n_given == 0:
-        return sampled, make_splits(n_raced, rng)
+        raced = task.table if n_raced == task.n_train else task.table.take(sampled)
+        return sampled, make_splits(duplicate_groups(raced, task.schema), rng)
     split = Split(np.arange(n_raced), np.arange(n_raced, n_raced + n_given))
     return np.concatenate([sampled, np.arange(task.n_train, task.table.n_rows)]), [split]
 
@@ -226,20 +249,42 @@ def final_holdout(task: Task, rng: np.random.Generator) -> Rows:
     n = task.table.n_rows
     if task.n_train < n:
         return np.arange(task.n_train, n)
-    return np.sort(rng.choice(n, _holdout_rows(n, _FINAL_SHARE), replace=False))
+    return _draw_holdout(duplicate_groups(task.table, task.schema), _FINAL_SHARE, rng)
 
 
-def make_splits(n_rows: int, rng: np.random.Generator) -> list[Split]:
-    """Return folds for small tables, one holdout for others."""
-    order = rng.permutation(n_rows)
-    if n_rows <= _CV_ROWS:
-        n_folds = min(_N_FOLDS, n_rows)
-        parts = [np.sort(order[i::n_folds]) for i in range(n_folds)]
+def make_splits(
+    groups: Rows, rng: np.random.Generator, *, n_folds: int | None = None
+) -> list[Split]:
+    """Return folds for small tables, one holdout for others.
+
+    Parameters
+    ----------
+    groups : ndarray of int64, shape (n_rows,)
+        Rows of the same group stay together: a held-out row that was also trained on tells nothing.
+    rng : Generator
+        Decides which rows are held out.
+    n_folds : int, optional
+        So many folds, whatever the size of the table.
+    """
+    n_rows = len(groups)
+    if n_folds is not None or n_rows <= _CV_ROWS:
+        n_folds = min(n_folds or _N_FOLDS, n_rows)
+        fold = rng.permutation(groups.max() + 1)[groups] % n_folds
+        parts = [held for i in range(n_folds) if len(held := np.flatnonzero(fold == i))]
     else:
-        parts = [np.sort(order[: _holdout_rows(n_rows, _RACE_SHARE)])]
+        parts = [_draw_holdout(groups, _RACE_SHARE, rng)]
     everything = np.arange(n_rows)
     return [Split(np.setdiff1d(everything, p, assume_unique=True), p) for p in parts]
 
 
+def _draw_holdout(groups: Rows, share: float, rng: np.random.Generator) -> Rows:
+    """Return the rows of groups drawn at random, about a share of all."""
+    rank = rng.permutation(groups.max() + 1)[groups]
+    n_held = _holdout_rows(len(groups), share)
+    last = np.partition(rank, n_held - 1)[n_held - 1]
+    return np.flatnonzero(rank <= last)
+
+
 def _holdout_rows(n_rows: int, share: float) -> int:
-    return int(np.clip(n_rows * share, _MIN_HOLDOUT_ROWS, _MAX_HOLDOUT_ROWS))
+    wanted = np.clip(n_rows * share, _MIN_HOLDOUT_ROWS, _MAX_HOLDOUT_ROWS)
+    return int(min(wanted, n_rows * _MOST_HELD))

@@ -27,9 +27,9 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 _ROWS_PER_THREAD = 1_000
 _TINY = 1e-12
-_MIN_WEIGHT = 1e-6  # a feature that says nothing still marks its group as present
-_SUPERVISED_KINDS = ("text", "multi")
-_GROUP_OF_KIND = np.array([0, 1, 1, 2, 2, 2, 2, 2], np.int32)  # words, phrases, characters
+MIN_WEIGHT = 1e-6  # a feature that says nothing still marks its group as present
+SUPERVISED_KINDS = ("text", "multi")
+GROUP_OF_KIND = np.array([0, 1, 1, 2, 2, 2, 2, 2], np.int32)  # words, phrases, characters
 
 
 class Encoder(Protocol):
@@ -71,7 +71,7 @@ def kind_bits(names: Sequence[str]) -> int:
     return sum(1 << KIND_NAMES.index(name) for name in names)
 
 
-def _cells(table: Table, name: str) -> pa.Array:
+def cells_of(table: Table, name: str) -> pa.Array:
     """Return the column, or as many nulls where the table has none of that name."""
     return table.column(name) if name in table else pa.nulls(table.n_rows, pa.large_string())
 
@@ -91,12 +91,14 @@ def _stack(blocks: Sequence[CSR], n_rows: int) -> CSR:
     return CSR(indptr, indices, values, first)
 
 
-def _encode(table: Table, columns: Sequence[tuple[ColumnSchema, Any]], n_threads: int) -> CSR:
+def encode_columns(
+    table: Table, columns: Sequence[tuple[ColumnSchema, Any]], n_threads: int
+) -> CSR:
     """Return all columns' features side by side."""
     blocks = [
-        encoder.transform(_cells(table, column.name), n_threads)
+        encoder.transform(cells_of(table, column.name), n_threads)
         if isinstance(encoder, TextEncoder)
-        else encoder.transform(_cells(table, column.name))
+        else encoder.transform(cells_of(table, column.name))
         for column, encoder in columns
     ]
     return _stack(blocks, table.n_rows)
@@ -130,7 +132,7 @@ class RowEncoder:
 
     def transform(self, table: Table, n_threads: int = 1) -> CSR:
         """Return the rows' weighted features; columns that the table lacks count as missing."""
-        raw = _encode(table, self.columns, n_threads)
+        raw = encode_columns(table, self.columns, n_threads)
         everything = np.arange(self.n_features, dtype=np.int32)
         return self.weigh(raw, everything, n_threads)
 
@@ -204,27 +206,56 @@ class _Picked(NamedTuple):
     shares: tuple[float, ...]
 
 
+def feature_weights(
+    df: npt.NDArray[np.int32], kl: npt.NDArray[np.float32], n_rows: int, idf_power: float
+) -> npt.NDArray[np.float32]:
+    """Return how much features count: by what they say of the classes, and by how rare they are.
+
+    ``sqrt(2 · KL) · idf^power`` with ``idf = 1 + log((1 + n) / (1 + df))``.
+
+    Parameters
+    ----------
+    df : ndarray of int32, shape (n_features,)
+        Rows that hold each feature.
+    kl : ndarray of float32, shape (n_features,)
+        Of `udt.featurizers.weighting.class_information`, nats.
+    n_rows : int
+        All rows.
+    idf_power : float
+        0 = rarity does not count.
+    """
+    idf = 1 + np.log((1 + n_rows) / (1 + df))
+    weights = np.sqrt(2 * kl) * idf**idf_power
+    return np.maximum(weights, MIN_WEIGHT).astype(np.float32)
+
+
 def _pick(
     column: ColumnSchema,
     encoder: Any,
     kept: npt.NDArray[np.bool_],
     df: npt.NDArray[np.int32],
     kl: npt.NDArray[np.float32],
+    n_rows: int,
+    share: float,
     settings: FeaturizerSettings,
 ) -> _Picked:
     """Return a column's kept features with their weights; of a text, the frequent ones first."""
     features = np.flatnonzero(kept)
     weights = np.ones(len(features), np.float32)
-    if column.kind in _SUPERVISED_KINDS:
-        weights = np.maximum(np.sqrt(2 * kl[features]), np.float32(_MIN_WEIGHT))
+    if column.kind in SUPERVISED_KINDS:
+        weights = feature_weights(df[features], kl[features], n_rows, settings.idf_power)
     if column.kind != "text":
         groups = np.zeros(len(features), np.int32)
         return _Picked(encoder, features, weights, groups, (settings.column_share,))
     frequent_first = np.argsort(-df[features], kind="stable")
     features, weights = features[frequent_first], weights[frequent_first]
     encoder = encoder.keep(features)
-    groups = _GROUP_OF_KIND[encoder.feature_kinds()]
-    shares = (settings.word_share, settings.phrase_share, settings.char_share)
+    groups = GROUP_OF_KIND[encoder.feature_kinds()]
+    shares = (
+        share * settings.word_share,
+        share * settings.phrase_share,
+        share * settings.char_share,
+    )
     return _Picked(encoder, features, weights, groups, shares)
 
 
@@ -248,15 +279,20 @@ class FeaturePool:
     ) -> None:
         bits = kind_bits(settings.kinds)
         self.columns = tuple(
-            (column, self._fit_encoder(table, column, bits, n_threads)) for column in schema.used()
+            (column, self._fit_encoder(table, column, bits, n_threads, settings.min_df))
+            for column in schema.used()
         )
-        self.rows = _encode(table, self.columns, n_threads)
+        self.rows = encode_columns(table, self.columns, n_threads)
 
     @staticmethod
-    def _fit_encoder(table: Table, column: ColumnSchema, bits: int, n_threads: int) -> Any:
-        cells = _cells(table, column.name)
+    def _fit_encoder(
+        table: Table, column: ColumnSchema, bits: int, n_threads: int, min_df: int
+    ) -> Any:
+        cells = cells_of(table, column.name)
         if column.kind == "text":
-            return TextEncoder.fit(cells, name=column.name, kinds=bits, n_threads=n_threads)
+            return TextEncoder.fit(
+                cells, name=column.name, kinds=bits, n_threads=n_threads, min_df=min_df
+            )
         return _ENCODERS[column.kind].fit(cells, column.params)
 
     def select(
@@ -287,11 +323,14 @@ class FeaturePool:
         rows = self.rows
         prior = np.bincount(targets.ids, minlength=n_classes) / max(1, len(targets.ids))
         df, kl = class_information(rows, targets, rows.n_features, np.maximum(prior, _TINY))
-        kept = self._kept(df, kl, settings)
+        kept, n_rows = self._kept(df, kl, settings), int((targets.counts > 0).sum())
         chosen, order, first, n_groups = [], [], 0, 0
-        for column, encoder in self.columns:
+        by_length = np.ones(len(self.columns))
+        if settings.length_power:
+            by_length = self._lengths() ** settings.length_power
+        for (column, encoder), share in zip(self.columns, by_length.tolist(), strict=True):
             part = slice(first, first + encoder.n_features)
-            picked = _pick(column, encoder, kept[part], df[part], kl[part], settings)
+            picked = _pick(column, encoder, kept[part], df[part], kl[part], n_rows, share, settings)
             chosen.append(picked._replace(groups=picked.groups + n_groups))
             order.append(first + picked.features)
             first += encoder.n_features
@@ -305,6 +344,14 @@ class FeaturePool:
         new_ids = np.full(rows.n_features, -1, np.int32)
         new_ids[np.concatenate(order)] = np.arange(selected.n_features, dtype=np.int32)
         return selected, selected.weigh(rows, new_ids, n_threads)
+
+    def _lengths(self) -> npt.NDArray[np.float64]:
+        """Return each text column's mean number of n-grams ÷ that of the longest; others: 1."""
+        ends = np.cumsum([0, *(encoder.n_features for _, encoder in self.columns)])
+        n_grams = np.histogram(self.rows.indices, bins=ends)[0].astype(np.float64)
+        is_text = np.array([column.kind == "text" for column, _ in self.columns], bool)
+        longest = n_grams[is_text].max(initial=1.0)
+        return np.where(is_text, np.maximum(n_grams, 1.0) / max(1.0, longest), 1.0)
 
     def _kept(
         self, df: npt.NDArray[np.int32], kl: npt.NDArray[np.float32], settings: FeaturizerSettings

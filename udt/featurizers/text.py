@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from udt.csr import CSR
-from udt.featurizers.tokens import hash_rows, keys_bound, unicode_tables
+from udt.featurizers.tokens import NO_SPANS, hash_rows, keys_bound, unicode_tables
 from udt.featurizers.vocabulary import RepeatedKeys, Slots, find_rows, make_lookup
 
 _BLOCK_BYTES = 1 << 18
@@ -108,16 +108,22 @@ class _Hasher:
         indptr = np.empty(stop - start + 1, np.int64)
         n = hash_rows(
             self.texts.data, offsets, start, stop, self.tables,
-            self.kinds, self.salt, self.keys, indptr,
+            self.kinds, self.salt, self.keys, indptr, NO_SPANS,
         )  # fmt: skip
         return self.keys[:n], indptr
 
 
-def repeated_keys(texts: Texts, kinds: int, salt: int, n_threads: int) -> npt.NDArray[np.uint64]:
-    """Return the sorted keys of the n-grams that occur at least twice, and of a few more."""
+def repeated_keys(
+    texts: Texts, kinds: int, salt: int, n_threads: int, *, once: bool = False
+) -> npt.NDArray[np.uint64]:
+    """Return the sorted keys of the n-grams that occur at least twice, and of a few more.
+
+    With ``once``, those of all n-grams.
+    """
     n_parts = 2 if n_threads > 1 else 1
     n_bytes = int(texts.offsets[-1] - texts.offsets[0])
-    collectors = [RepeatedKeys(n_bytes // _BYTES_PER_KEY, part, n_parts) for part in range(n_parts)]
+    n_expected = n_bytes // _BYTES_PER_KEY
+    collectors = [RepeatedKeys(n_expected, part, n_parts, once=once) for part in range(n_parts)]
     hashers = [_Hasher(texts, kinds, salt) for _ in range(n_parts)]
     blocks = list(_blocks(texts, 0, texts.n_rows))
 
@@ -169,10 +175,12 @@ class TextEncoder:
         return len(self.keys)
 
     @classmethod
-    def fit(cls, column: pa.Array, *, name: str, kinds: int, n_threads: int = 1) -> TextEncoder:
-        """Learn the n-grams that occur at least twice, and a few more that selection drops."""
-        salt = salt_of(name)
-        return cls(repeated_keys(as_texts(column), kinds, salt, n_threads), kinds, salt)
+    def fit(
+        cls, column: pa.Array, *, name: str, kinds: int, n_threads: int = 1, min_df: int = 2
+    ) -> TextEncoder:
+        """Learn the n-grams that may be in min_df rows; selection drops those that are not."""
+        salt, texts = salt_of(name), as_texts(column)
+        return cls(repeated_keys(texts, kinds, salt, n_threads, once=min_df < 2), kinds, salt)
 
     def keep(self, features: npt.NDArray[np.int64]) -> TextEncoder:
         """Return an encoder that knows only these features, in this order."""

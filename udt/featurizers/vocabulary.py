@@ -48,10 +48,10 @@ def _slot(key, slots):
 
 
 @jit()
-def _note(row_keys, part, n_parts, seen, slots):
+def _note(row_keys, part, n_parts, once, seen, slots):
     """Enter the keys that are met again. Modified in place: seen, slots. Returns how many are new.
 
-    seen holds a bit per key, in 64-bit words.
+    seen holds a bit per key, in 64-bit words; once: whether to be met once is enough.
     """
     n_new = 0
     parts = np.uint64(n_parts - 1)
@@ -65,7 +65,7 @@ def _note(row_keys, part, n_parts, seen, slots):
             continue
         bit = (key >> _BIT_SHIFT) & bits
         word, flag = np.int64(bit >> _WORD_SHIFT), _ONE << (bit & _WORD_MASK)
-        if seen[word] & flag == _EMPTY:
+        if seen[word] & flag == _EMPTY and not once:
             seen[word] |= flag
             continue
         slot = _slot(key, slots)
@@ -106,7 +106,7 @@ def make_lookup(keys: npt.NDArray[np.uint64], n_slots: int = 0) -> Slots:
 
 
 class RepeatedKeys:
-    """Collects the keys that are met at least twice.
+    """Collects the keys that are met at least twice, or at least once.
 
     Parameters
     ----------
@@ -115,10 +115,14 @@ class RepeatedKeys:
     part, n_parts : int
         Only keys whose part bits equal part are collected, so that n_parts (a power of two)
         collectors can work at once without a lock.
+    once : bool
+        Whether to be met once is enough.
     """
 
-    def __init__(self, n_expected: int, part: int = 0, n_parts: int = 1) -> None:
-        self.part, self.n_parts = part, n_parts
+    def __init__(
+        self, n_expected: int, part: int = 0, n_parts: int = 1, *, once: bool = False
+    ) -> None:
+        self.part, self.n_parts, self.once = part, n_parts, once
         n_bits = _MIN_BITS
         while n_bits < min(_MAX_BITS, 16 * n_expected // n_parts):
             n_bits *= 2
@@ -138,10 +142,10 @@ class RepeatedKeys:
         n_slots = _n_slots_for(self._n_keys + len(row_keys))
         if n_slots > len(self._slots):
             self._slots = make_lookup(self.keys(), 2 * n_slots)
-        self._n_keys += _note(row_keys, self.part, self.n_parts, self._seen, self._slots)
+        self._n_keys += _note(row_keys, self.part, self.n_parts, self.once, self._seen, self._slots)
 
     def keys(self) -> npt.NDArray[np.uint64]:
-        """Return the keys met at least twice (and a few more), in no particular order."""
+        """Return the keys met often enough (and a few more), in no particular order."""
         keys: npt.NDArray[np.uint64] = self._slots[:, 0]
         return np.compress(keys != _EMPTY, keys)
 
