@@ -198,15 +198,22 @@ class TestShare:
 
 class TestChoices:
     def test_instances_are_sorted_for_the_same_work(self) -> None:
-        found = instances(CALIFORNIA, cpu_hours=8, threads=2, min_memory_gb=16)
+        found = instances(CALIFORNIA, hours=2, cpu_s=8 * 3600, min_memory_gb=16)
         totals = [run.total_g for run in found]
         assert totals == sorted(totals)
         assert all(run.machine.memory_gb >= 16 for run in found)
         for run in found:
             assert run.hours * run.utilisation * run.machine.vcpus == pytest.approx(8)
+            assert run.hours == pytest.approx(max(2, 8 / run.machine.vcpus))
+
+    def test_instances_agree_with_the_run_itself(self) -> None:
+        run = estimate(R6G, CALIFORNIA, hours=0.7, utilisation=0.5)
+        found = instances(CALIFORNIA, hours=0.7, cpu_s=0.7 * 3600 * 4 * 0.5)
+        (same,) = (other for other in found if other.machine.name == "r6g.xlarge")
+        assert same.total_g == pytest.approx(run.total_g)
 
     def test_instances_leave_out_managed_services(self) -> None:
-        names = {run.machine.name for run in instances(CALIFORNIA)}
+        names = {run.machine.name for run in instances(CALIFORNIA, hours=1, cpu_s=3600)}
         assert "r6g.xlarge" in names
         assert not names & {"db.r6g.xlarge", "cache.r6g.xlarge", "r6g.xlarge.elasticsearch"}
 

@@ -11,6 +11,7 @@
     footprint    Footprint, and the formula
     meter        Meter: a run's account while it runs
     choices      the same work elsewhere, equivalences, break-even
+    baselines    runs to compare with: a published one, and the user's
 
 No network, nothing but the standard library; the tables are read on first use.
 
@@ -20,8 +21,9 @@ No network, nothing but the standard library; the tables are read on first use.
 8.5
 """
 
+from udt.carbon.baselines import ROBERTA, Baseline, parse_baseline
 from udt.carbon.choices import break_even, car_metres, equivalents, instances
-from udt.carbon.figures import EQUIVALENCES, Figure
+from udt.carbon.figures import EQUIVALENCES, INFERENCE, INFERENCE_SHARES, Figure
 from udt.carbon.footprint import Footprint, estimate, parse_share
 from udt.carbon.grid import Place, find_place, regions
 from udt.carbon.machine import Machine, find_machine
@@ -29,6 +31,10 @@ from udt.carbon.meter import Meter
 
 __all__ = [
     "EQUIVALENCES",
+    "INFERENCE",
+    "INFERENCE_SHARES",
+    "ROBERTA",
+    "Baseline",
     "Figure",
     "Footprint",
     "Machine",
@@ -41,6 +47,7 @@ __all__ = [
     "find_machine",
     "find_place",
     "instances",
+    "parse_baseline",
     "parse_share",
     "regions",
 ]

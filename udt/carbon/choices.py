@@ -11,39 +11,44 @@ from udt.carbon.machine import ec2_instances
 
 
 def instances(
-    place: Place, *, cpu_hours: float = 1.0, threads: int | None = None, min_memory_gb: float = 0.0
+    place: Place,
+    *,
+    hours: float,
+    cpu_s: float,
+    share: float = 1.0,
+    reserved: bool = False,
+    min_memory_gb: float = 0.0,
 ) -> list[Footprint]:
     """Return the footprints of the same work on each EC2 instance type, the greenest first.
 
-    A vCPU is taken to do the same work everywhere, which holds within a generation or two.
+    Each vCPU is taken to do the same work in a second, which holds within a generation or two.
+    An instance with room for the work takes as long, at a load that follows from its vCPUs; a
+    smaller one takes longer, at full load.
 
     Parameters
     ----------
     place : Place
         Where they stand.
-    cpu_hours : float
-        The work, in CPU hours.
-    threads : int, optional
-        The work uses at most so many vCPUs at once; by default, all there are.
+    hours : float
+        Wall time of the work where it was measured, h.
+    cpu_s : float
+        CPU seconds that it took.
+    share, reserved
+        As in :func:`udt.carbon.estimate`.
     min_memory_gb : float
         Only instances with so much memory.
 
     Raises
     ------
     SettingsError
-        If `cpu_hours` or `min_memory_gb` is negative, or `threads` not above 0.
+        A number out of its range.
     """
-    check_range("cpu_hours", cpu_hours)
     check_range("min_memory_gb", min_memory_gb)
-    if threads is not None:
-        check_range("threads", threads, allow_zero=False)
-    found = []
-    for machine in ec2_instances():
-        if machine.memory_gb >= min_memory_gb:
-            used = min(machine.vcpus, threads or math.inf)
-            hours = cpu_hours / used
-            load = used / machine.vcpus
-            found.append(estimate(machine, place, hours=hours, utilisation=load))
+    found = [
+        estimate(machine, place, hours=hours, cpu_s=cpu_s, share=share, reserved=reserved)
+        for machine in ec2_instances()
+        if machine.memory_gb >= min_memory_gb
+    ]
     return sorted(found, key=lambda footprint: footprint.total_g)
 
 

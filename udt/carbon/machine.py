@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from udt.carbon import figures
 from udt.carbon.families import DEFAULT, cpu_family
-from udt.carbon.figures import nearest, read_table
+from udt.carbon.figures import nearest, read_row, read_table
 from udt.carbon.host import Host, firmware, read_host
 from udt.errors import SettingsError
 
@@ -43,6 +43,8 @@ class Machine(NamedTuple):
         It stands in a data centre of AWS.
     is_here : bool
         It is the machine that we run on, so that its energy counters are ours.
+    n_gpus : int
+        Accelerators, whose work no CPU time tells.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Machine(NamedTuple):
     evidence: str
     on_aws: bool = False
     is_here: bool = False
+    n_gpus: int = 0
 
     def watts(self, utilisation: float) -> float:
         """Return the power at a load of 0 to 1, W: piecewise linear between the known loads."""
@@ -102,8 +105,8 @@ def find_machine(
         machine = ec2_instance(named)
         return machine._replace(is_here=firmware(root)[1] == machine.name)
     host = read_host(root)
-    if host.instance and host.instance in read_table("ec2_instances"):
-        return _part(ec2_instance(host.instance), host)
+    if host.instance and (row := read_row("ec2_instances", host.instance)):
+        return _part(_of_row(row), host)
     return _of_family(host)
 
 
@@ -115,14 +118,18 @@ def ec2_instance(name: str) -> Machine:
     SettingsError
         Unknown type.
     """
-    rows = read_table("ec2_instances")
-    row = rows.get(name.strip().casefold())
+    row = read_row("ec2_instances", name.strip().casefold())
     if row is None:
+        rows = read_table("ec2_instances")
         raise SettingsError(
             f"Instance {name!r} is not in the table of {len(rows)} EC2 instance types, which ends"
             f" early in 2022.{nearest(name, rows)} Name one of a like kind and size, or leave it"
             f" out to go by the CPU's family."
         )
+    return _of_row(row)
+
+
+def _of_row(row: dict[str, str]) -> Machine:
     part, _, whole = row["platform_share"].partition("/")
     gpus = f", {row['gpus']} × {row['gpu_name']}" if row["gpus"] else ""
     w0, w10, w50, w100 = (float(row[load]) for load in ("w0", "w10", "w50", "w100"))
@@ -136,15 +143,15 @@ def ec2_instance(name: str) -> Machine:
         band=figures.MODEL_BAND.value,
         evidence=f"Teads Engineering 2022, EC2 {row['instance']} ({row['cpu']}{gpus})",
         on_aws=True,
+        n_gpus=int(float(row["gpus"] or 0)),
     )
 
 
 def ec2_instances() -> list[Machine]:
     """Return the EC2 instance types, without the managed services on the same hardware."""
-    names = read_table("ec2_instances")
     return [
-        ec2_instance(name)
-        for name in names
+        _of_row(row)
+        for name, row in read_table("ec2_instances").items()
         if not name.startswith(_MANAGED) and name.count(".") == 1
     ]
 
