@@ -39,7 +39,7 @@ def hash_texts(
     indptr = np.empty(len(rows) + 1, np.int64)
     n = module.hash_rows(
         buffer, offsets, 0, len(rows), unicode_tables(), np.uint64(kinds), np.uint64(salt),
-        out, indptr,
+        out, indptr, tokens.NO_SPANS,
     )  # fmt: skip
     assert out[bound] == GUARD
     assert (out[n:] == GUARD).all()

@@ -47,6 +47,10 @@ _KIND_WORD_1, _KIND_WORD_2, _KIND_WORD_3 = np.uint64(0), np.uint64(1), np.uint64
 _KIND_CHAR_2 = np.uint64(3)
 _MAX_TAG_BYTES = 200
 _MAX_RUN = 3
+_N_MARKS = 9
+
+NO_SPANS = np.zeros((0, 2), np.int64)
+"""Of `hash_rows`: where n-grams lie is not wanted."""
 
 
 class UnicodeTables(NamedTuple):
@@ -218,10 +222,35 @@ def _symbol_bytes(data, i, end):
 
 
 @jit()
-def _hash_text(data, i, end, tables, kinds, salt, window, out, n):
+def _mark_char(marks, i, length):
+    """Note that a word's newest character starts at byte i. Modified in place: marks.
+
+    ``marks[kind]`` is where an n-gram of the kind that ends now starts; the last entry is where
+    its newest character does.
+    """
+    if length == 2:  # its neighbour is the blank before the word
+        marks[WORD_1] = marks[_N_MARKS - 1] = i
+    for kind in range(_N_MARKS - 2, CHAR_2, -1):
+        marks[kind] = marks[kind - 1]
+    marks[CHAR_2] = marks[_N_MARKS - 1]
+    marks[_N_MARKS - 1] = i
+
+
+@jit()
+def _locate(out, n, n_before, marks, end, spans):
+    """Write where n-grams start that end at byte end. Modified in place: spans."""
+    for k in range(n_before, n):
+        spans[k, 0] = marks[np.int64(out[k] & KIND_BITS)]
+        spans[k, 1] = end
+
+
+@jit()
+def _hash_text(data, i, end, tables, kinds, salt, window, marks, out, spans, n):
     """Append the keys of one text, ``data[i:end]``; return the new length of out."""
     lower, classes = tables.lower, tables.classes
-    any_chars = (kinds >> _KIND_CHAR_2) != _ZERO
+    located = len(spans) > 0
+    marks[WORD_2] = i
+    any_chars = located or (kinds >> _KIND_CHAR_2) != _ZERO
     previous, before = _BEGIN, _ZERO
     length = np.int64(0)  # characters of the word so far, its leading blank included
     h = _ZERO
@@ -266,17 +295,25 @@ def _hash_text(data, i, end, tables, kinds, salt, window, out, n):
             for k in range(5, 0, -1):
                 window[k] = window[k - 1]
             window[0] = newest
-            n = _emit_chars(window, length, kinds, salt, out, n)
+            n_before, n = n, _emit_chars(window, length, kinds, salt, out, n)
+            if located:
+                _mark_char(marks, i, length)
+                _locate(out, n, n_before, marks, i + size, spans)
         if token != _ZERO:
-            n = _emit_words(token, previous, before, kinds, salt, out, n)
+            n_before, n = n, _emit_words(token, previous, before, kinds, salt, out, n)
+            if located:
+                if newest == _ZERO:
+                    marks[WORD_1] = i
+                _locate(out, n, n_before, marks, min(i + size, end), spans)
+                marks[WORD_3], marks[WORD_2] = marks[WORD_2], marks[WORD_1]
             before, previous, length = previous, token, np.int64(0)
         i += size
     return n
 
 
 @jit()
-def hash_rows(data, offsets, start, stop, tables, kinds, salt, out, out_indptr):
-    """Write the keys of rows start … stop − 1 to out. Modified in place: out, out_indptr.
+def hash_rows(data, offsets, start, stop, tables, kinds, salt, out, out_indptr, spans):
+    """Write the keys of rows start … stop − 1 to out. Modified in place: out, out_indptr, spans.
 
     Parameters
     ----------
@@ -296,6 +333,8 @@ def hash_rows(data, offsets, start, stop, tables, kinds, salt, out, out_indptr):
         At least `keys_bound` long.
     out_indptr : ndarray of int64, shape (stop − start + 1,)
         Where each row's keys start in out.
+    spans : ndarray of int64, shape (len(out), 2) or (0, 2)
+        Where in data each n-gram starts and ends; of neighbours some are blank. Empty = not wanted.
 
     Returns
     -------
@@ -303,10 +342,13 @@ def hash_rows(data, offsets, start, stop, tables, kinds, salt, out, out_indptr):
         Number of keys written.
     """
     window = np.zeros(6, np.uint64)
+    marks = np.zeros(_N_MARKS, np.int64)
     n = np.int64(0)
     out_indptr[0] = 0
     for row in range(start, stop):
-        n = _hash_text(data, offsets[row], offsets[row + 1], tables, kinds, salt, window, out, n)
+        n = _hash_text(
+            data, offsets[row], offsets[row + 1], tables, kinds, salt, window, marks, out, spans, n
+        )
         out_indptr[row - start + 1] = n
     return n
 
