@@ -38,7 +38,71 @@ TEXT_COLUMNS = {
     "yelp_polarity_balanced": ("text",),
 }
 
-_VERSIONS_OF = ("numpy", "numba", "pyarrow", "scikit-learn", "scipy", "fasttext", "fasttext-wheel")
+# The other sets with one label a row, by the columns that the peers take as free text.
+MORE_TEXT_COLUMNS: dict[str, tuple[str, ...]] = {
+    "sst2": ("text",),
+    "ag_news_subset": ("text",),
+    "tweeteval_emoji": ("text",),
+    "airline_tweets": ("text",),
+    "debian_sections": ("package", "summary", "depends"),
+    "yelp_restaurants_mixed": ("text",),
+    "reddit_subreddits": ("title",),
+    "titanic": ("Name",),
+    "adult_income": (),
+}
+MIXED_SETS = (
+    "titanic",
+    "airline_tweets",
+    "adult_income",
+    "debian_sections",
+    "yelp_restaurants_mixed",
+)
+# Samples of a set with thousands of classes hold one row of each: nothing can be learned there.
+SMALL_SETS = tuple(
+    name
+    for name in (TEXT_COLUMNS | MORE_TEXT_COLUMNS)
+    if name not in ("reddit_subreddits", "titanic", "adult_income")
+)
+
+# Sets that no choice was made on, made of others: name → set, target (None = its own), columns
+# left out, rows (None = all).
+UNSEEN: dict[str, tuple[str, str | None, tuple[str, ...], int | None]] = {
+    "zh: what was bought": ("zh_online_shopping", "category", ("label",), 20_000),
+    "tweets: which airline": ("airline_tweets", "airline", ("airline_sentiment",), None),
+    "tweets: text alone": (
+        "airline_tweets",
+        None,
+        ("airline", "retweet_count", "tweet_created", "tweet_location", "user_timezone"),
+        None,
+    ),
+    "packages: summaries alone": (
+        "debian_sections",
+        None,
+        ("package", "depends", "maintainer", "homepage_host", "multi_arch", "priority"),
+        10_000,
+    ),
+    "packages: without text": ("debian_sections", None, ("package", "summary", "depends"), 20_000),
+    "posts: bodies alone": ("20newsgroups", None, ("subject",), None),
+    "reviews: 5k films": ("imdb", None, (), 5_000),
+    "reviews: 3k restaurants": ("yelp_restaurants_mixed", None, (), 3_000),
+    "phrases: 6k": ("sst2", None, (), 6_000),
+    "korean: 8k": ("ko_nsmc_raw", None, (), 8_000),
+    "emoji: 15k": ("tweeteval_emoji", None, (), 15_000),
+    "news: 2k": ("ag_news_subset", None, (), 2_000),
+    "incomes: 3k": ("adult_income", None, (), 3_000),
+    "occupations": ("adult_income", "occupation", ("income",), 15_000),
+}
+
+_VERSIONS_OF = (
+    "numpy",
+    "numba",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "fasttext",
+    "fasttext-wheel",
+    "lightgbm",
+)
 _HAN_OR_KANA = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
 
 

@@ -128,7 +128,7 @@ def fasttext(train: Part, test: Part, seed: int, n_threads: int) -> dict[str, An
 # ── TF-IDF + linear SVM ─────────────────────────────────────────────────────────────────────────
 
 
-def _tfidf(max_char_ngrams: int | None) -> Any:
+def _tfidf(max_char_ngrams: int | None, *, chars: bool) -> Any:
     import numpy as np
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_union
@@ -141,6 +141,8 @@ def _tfidf(max_char_ngrams: int | None) -> Any:
         sublinear_tf=True,
         dtype=np.float32,
     )
+    if not chars:
+        return word
     char = TfidfVectorizer(
         analyzer="char_wb",
         ngram_range=(2, 5),
@@ -152,8 +154,17 @@ def _tfidf(max_char_ngrams: int | None) -> Any:
     return make_union(word, char)
 
 
-def svm(train: Part, test: Part, seed: int) -> dict[str, Any]:
+def svm(train: Part, test: Part, seed: int, *, chars: bool = True) -> dict[str, Any]:
     """Choose the cost of TF-IDF + LinearSVC, train it on all rows and test it.
+
+    Parameters
+    ----------
+    train, test : Part
+        Rows.
+    seed : int
+        Of the solver.
+    chars : bool
+        Whether character n-grams stand beside the words.
 
     Returns
     -------
@@ -167,7 +178,7 @@ def svm(train: Part, test: Part, seed: int) -> dict[str, Any]:
     seconds: dict[str, float] = {}
     scores: dict[float, float] = {}
     fit, held = _holdout(train)
-    tfidf = _tfidf(max_char_ngrams)
+    tfidf = _tfidf(max_char_ngrams, chars=chars)
     with _timed(seconds, "vectorise holdout"):
         fit_rows, held_rows = tfidf.fit_transform(fit.texts), tfidf.transform(held.texts)
     for cost in SVM_COSTS:

@@ -14,47 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import _data
 import _peers
+from _train import store, udt
 from results_table import accuracy_table
-
-
-def udt(name: str) -> dict[str, Any]:
-    """Train and test in a process of its own, with no flag but the target, as a user would."""
-    folder = _data.folder(name)
-    with tempfile.TemporaryDirectory() as scratch:
-        run = subprocess.run(
-            [
-                *_data.UDT,
-                *("train", str(folder / "train.parquet"), "--target", _data.target(name)),
-                *("--test", str(folder / "test.parquet")),
-                *("-o", str(Path(scratch, "model.udt")), "--json"),
-            ],
-            cwd=_data.REPOSITORY,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-    report = json.loads(run.stdout)
-    metrics = report["metrics"]
-    if metrics["split"] != "test":
-        raise RuntimeError(f"udt tested on '{metrics['split']}', not on the test file of {name}.")
-    kept = {key: report[key] for key in ("metrics", "network", "search", "size", "energy")}
-    leaders = report["search"]["leaderboard"]
-    return {
-        "accuracy": metrics["accuracy"],
-        "n_train": report["n_rows"],
-        "n_test": metrics["n_rows"],
-        "chosen": leaders[0]["name"] if leaders else None,
-        "seconds": report["time"],
-        "report": kept | {"carbon_g": report["carbon"]["total_g"]},
-    }
 
 
 def measure(name: str, method: str, seed: int, n_threads: int) -> dict[str, Any]:
@@ -68,15 +35,6 @@ def measure(name: str, method: str, seed: int, n_threads: int) -> dict[str, Any]
         else _peers.svm(train, test, seed)
     )
     return result | {"n_train": len(train.texts), "n_test": len(test.texts)}
-
-
-def store(path: Path, record: dict[str, Any]) -> None:
-    """Put a record in the place of the one with the same key; read anew, as runs may overlap."""
-    records = json.loads(path.read_text("utf-8")) if path.exists() else []
-    key = ("set", "method", "seed")
-    others = [r for r in records if any(r[k] != record[k] for k in key)]
-    records = sorted([*others, record], key=lambda r: [r[k] for k in key])
-    _data.write_json(path, records)
 
 
 def _arguments() -> argparse.Namespace:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import _data
 import numpy as np
-from accuracy import store, udt
+from _train import store, udt
 
 # The columns that the peer reads, joined with a newline, and what separates the labels.
 SETS = {

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from udt import UDT, params
+from udt.budget import Limits
 from udt.errors import SettingsError
 
 BAD: list[tuple[str, Any]] = [
@@ -66,7 +67,7 @@ def test_bad_values(name: str, value: Any) -> None:
 
 def test_nothing_set() -> None:
     p = check()
-    assert (p.target, p.time_limit_s, p.width, p.kinds) == (None, None, None, {})
+    assert (p.target, p.limits, p.width, p.kinds) == (None, Limits(), None, {})
     assert not p.is_seeded
     assert p.n_threads >= 1
     assert check().seed != p.seed

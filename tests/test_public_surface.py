@@ -32,7 +32,11 @@ def test_parameters_of_the_estimator():
     parameters = inspect.signature(udt.UDT).parameters
     assert list(parameters) == [
         "target",
+        "preset",
         "time_limit",
+        "max_memory",
+        "max_model_size",
+        "max_co2",
         "sparsity",
         "width",
         "selector",
@@ -43,6 +47,9 @@ def test_parameters_of_the_estimator():
         "multi",
         "ignore",
         "multi_label",
+        "class_weight",
+        "weight",
+        "metric",
         "bad_rows",
         "instance",
         "region",
@@ -60,8 +67,12 @@ def test_parameters_of_the_estimator():
 @pytest.mark.parametrize(
     ("method", "parameters"),
     [
-        ("fit", ["X", "y", "valid", "test", "on_progress"]),
-        ("predict", ["X"]),
+        ("fit", ["X", "y", "sample_weight", "valid", "test", "on_progress"]),
+        (
+            "partial_fit",
+            ["X", "y", "classes", "sample_weight", "test", "on_progress"],
+        ),
+        ("predict", ["X", "min_confidence"]),
         ("predict_proba", ["X"]),
         ("predict_top_k", ["X", "k"]),
         ("score", ["X", "y", "sample_weight"]),
@@ -78,8 +89,9 @@ def test_the_estimator_has_no_other_public_method():
     own = {name for name in vars(udt.UDT) if not name.startswith("_")}
     learned = {name for name in own if name.endswith("_")}
     assert own - learned <= {
-        "fit", "predict", "predict_proba", "predict_top_k", "score", "evaluate", "save",
-        "set_fit_request", "set_score_request",
+        "fit", "partial_fit",
+        "predict", "predict_proba", "predict_top_k", "explain", "score", "evaluate", "save",
+        "set_fit_request", "set_partial_fit_request", "set_predict_request", "set_score_request",
     }  # fmt: skip
 
 

@@ -63,10 +63,10 @@ def read_csv(source: Source, separator: str | None, skip: bool) -> tuple[Any, in
             raise
         if any(text.count('"') % 2 for text in skipped) or _may_end_in_open_quote(source, table):
             _explain_bad_csv(source, separator, ragged=False)
-    table = _name_columns(table)
+    table = name_columns(table)
     if table.num_rows == 0 and not skipped:
         raise _header_only(source)
-    columns = [_integers(column) for column in table.columns]
+    columns = [integers(column) for column in table.columns]
     return pa.table(columns, names=table.column_names), len(skipped)
 
 
@@ -103,6 +103,27 @@ def sniff_separator(text: str, cut: bool) -> tuple[str, float]:
     return best[2], best[0]
 
 
+def csv_options(
+    head: bytes, separator: str, quoted: bool = True, on_ragged: Any = None
+) -> tuple[Any, Any]:
+    """Return how pyarrow is to parse a file that begins so, with every cell as a string."""
+    # An upper bound of the number of columns: names of columns that are not there do no harm,
+    # but a column left to Arrow's inference would lose its "007".
+    n_cells = head.count(separator.encode()) + 1
+    parse = pacsv.ParseOptions(
+        delimiter=separator,
+        quote_char='"' if quoted else False,
+        newlines_in_values=quoted,
+        invalid_row_handler=on_ragged,
+    )
+    convert = pacsv.ConvertOptions(
+        column_types={f"f{i}": pa.large_string() for i in range(n_cells)},
+        null_values=[""],
+        strings_can_be_null=True,
+    )
+    return parse, convert
+
+
 def _parse_csv(source: Source, separator: str, quoted: bool, skipped: list[str] | None) -> Any:
     """Parse with every cell as a string and the first row, header or not, as row 0."""
 
@@ -110,20 +131,8 @@ def _parse_csv(source: Source, separator: str, quoted: bool, skipped: list[str] 
         skipped.append(row.text)  # type: ignore[union-attr]
         return "skip"
 
-    # An upper bound of the number of columns: names of columns that are not there do no harm,
-    # but a column left to Arrow's inference would lose its "007".
-    n_cells = source.head.count(separator.encode()) + 1
-    parse = pacsv.ParseOptions(
-        delimiter=separator,
-        quote_char='"' if quoted else False,
-        newlines_in_values=quoted,
-        invalid_row_handler=None if skipped is None else drop,
-    )
-    convert = pacsv.ConvertOptions(
-        column_types={f"f{i}": pa.large_string() for i in range(n_cells)},
-        null_values=[""],
-        strings_can_be_null=True,
-    )
+    on_ragged = None if skipped is None else drop
+    parse, convert = csv_options(source.head, separator, quoted, on_ragged)
 
     def read(block_bytes: int) -> Any:
         if skipped is not None:
@@ -151,7 +160,7 @@ def _read_literal(source: Source) -> Any:
     return None if opened and all(closed) else table
 
 
-def _name_columns(table: Any) -> Any:
+def name_columns(table: Any) -> Any:
     """Take the names off row 0, or number the columns where row 0 is data already."""
     names: list[str | None] = [None] * table.num_columns
     if _is_header([c.to_pylist() for c in table.slice(0, _HEADER_SAMPLE + 1).columns]):
@@ -196,7 +205,7 @@ def _shape(cell: str) -> str:
     return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d", "9", cell))
 
 
-def _integers(column: Any) -> Any:
+def integers(column: Any) -> Any:
     """Cast a string column to int64 where each cell is written as Python writes an integer."""
     canonical = r"^(0|-?[1-9][0-9]{0,18})$"
     head = column.slice(0, 1000).drop_null()  # most columns of text are refused here
@@ -227,7 +236,7 @@ def _explain_bad_csv(source: Source, separator: str, ragged: bool) -> None:
     data = bytes(source.read())
     refuse_non_utf8(source, data)
     expected = 0
-    for line, n_cells in _csv_rows(data.removeprefix(codecs.BOM_UTF8), separator.encode()):
+    for line, n_cells in csv_rows(data.removeprefix(codecs.BOM_UTF8), separator.encode()):
         if n_cells == 0:
             raise BadRow(
                 f"{source.name}, line {line}: a quote is opened and never closed. Expected a "
@@ -244,7 +253,7 @@ def _explain_bad_csv(source: Source, separator: str, ragged: bool) -> None:
             )
 
 
-def _csv_rows(data: bytes, separator: bytes) -> Iterator[tuple[int, int]]:
+def csv_rows(data: bytes, separator: bytes) -> Iterator[tuple[int, int]]:
     """Yield each row's first line (1-based) and number of cells; 0 cells for an open quote."""
     plain = rb"[^" + re.escape(separator) + rb"\r\n]*+"
     cell = re.compile(rb'("[^"]*+(?:""[^"]*+)*+")?+' + plain)

@@ -35,7 +35,7 @@ ACCEPTED = f"Accepted are {' '.join(FORMATS)}, each also .gz or .zst."
 _MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow"}
 
 
-def read_file(path: str, skip: bool) -> tuple[Any, int]:
+def read_file(path: str, skip: bool, data: bytes | None = None) -> tuple[Any, int]:
     """Read one file with the reader its content and name ask for.
 
     Parameters
@@ -44,6 +44,8 @@ def read_file(path: str, skip: bool) -> tuple[Any, int]:
         A path, or ``"-"`` for stdin.
     skip : bool
         Leave out malformed rows instead of refusing the file.
+    data : bytes, optional
+        The bytes of stdin, if they have been read already.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def read_file(path: str, skip: bool) -> tuple[Any, int]:
     DataError
         And its children; every message names the file.
     """
-    source = open_source(path)
+    source = open_source(path, data)
     kind = _format_of(source)
     try:
         if kind in ("csv", "tsv"):
@@ -96,6 +98,11 @@ def _format_of(source: Source) -> str:
     if source.name == "stdin" or sniff_separator(text, source.cut)[1] >= 0.9:
         return "csv"
     raise DataError(f"{source.name} is in no known format. {ACCEPTED}")
+
+
+def is_csv(source: Source) -> bool:
+    """Whether a stream is CSV, by its first bytes."""
+    return _format_of(source) == "csv"
 
 
 def _refuse_non_text(source: Source, known: bool) -> None:

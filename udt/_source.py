@@ -17,7 +17,7 @@ from udt.errors import DataError, EmptyTable, did_you_mean
 SKIP_HINT = '--bad-rows skip (in Python: bad_rows="skip")'
 """How the user leaves malformed rows out."""
 
-_CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _HEAD_BYTES = 1 << 17  # no cell of the head can pass the limit of the csv module, 131,072
 _BLOCK_BYTES = 1 << 22
 _MAX_BLOCK_BYTES = (1 << 31) - 1
@@ -62,8 +62,8 @@ def _open(where: Any, codec: str | None) -> Any:
     return pa.CompressedInputStream(raw, codec) if codec else raw
 
 
-def open_source(path: str) -> Source:
-    """Open a path, or ``"-"`` for stdin.
+def open_source(path: str, data: bytes | None = None) -> Source:
+    """Open a path, or ``"-"`` for stdin, whose bytes are ``data`` if they have been read already.
 
     Raises
     ------
@@ -75,14 +75,14 @@ def open_source(path: str) -> Source:
     name = "stdin" if path == "-" else path
     try:
         if path == "-":
-            where: Any = pa.py_buffer(sys.stdin.buffer.read())
+            where: Any = pa.py_buffer(sys.stdin.buffer.read() if data is None else data)
         elif not stat.S_ISREG(os.stat(path).st_mode):
             where = pa.py_buffer(Path(path).read_bytes())  # a pipe gives its bytes only once
         else:
             where = path
         with _open(where, None) as raw:
             first = raw.read(4)
-        codec = next((c for magic, c in _CODECS.items() if first.startswith(magic)), None)
+        codec = next((c for magic, c in CODECS.items() if first.startswith(magic)), None)
         with _open(where, codec) as stream:
             head = stream.read(_HEAD_BYTES)
             while b"\n" not in head and (more := stream.read(len(head))):

@@ -79,6 +79,29 @@ def band(carbon: Mapping[str, Any]) -> str:
     return f"estimate; CO2e between {grams(low)} and {grams(high)}"
 
 
+def so_far(kwh: float, total_g: float, end_g: float | None = None) -> str:
+    """Word what a run has cost until now, and about what it will at its end.
+
+    Examples
+    --------
+    >>> so_far(0.0008, 0.31, 1.1)
+    '0.80 Wh, 0.31 g so far; about 1.1 g at the end'
+    """
+    end = "" if end_g is None else f"; about {grams(end_g)} at the end"
+    return f"{energy(kwh)}, {grams(total_g)} so far{end}"
+
+
+def cheaper(ways: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Word what would have made a run cheaper.
+
+    Examples
+    --------
+    >>> cheaper([{"what": "without search", "how": "--preset fast", "saved_share": 0.412}])
+    ['without search: 41 % less (--preset fast)']
+    """
+    return [f"{w['what']}: {100 * w['saved_share']:.0f} % less ({w['how']})" for w in ways]
+
+
 def percent(share: float) -> str:
     """Word a share."""
     return f"{100 * share:.1f} %"

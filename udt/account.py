@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
+from udt import _words as say
 from udt import metrics
 from udt._jit import compile_seconds
-from udt.carbon import (
-    Footprint,
-    Meter,
-    break_even,
-    car_metres,
-    estimate,
-    find_machine,
-)
+from udt.carbon import ROBERTA, Footprint, Meter, break_even, car_metres, estimate
 from udt.csr import Targets
 from udt.featurizers.schema import Schema
 from udt.inputs import Labelled
+from udt.lifecycle import cheaper
 from udt.metrics import Predicted
 from udt.params import Params
 from udt.predictor import Predictor
+from udt.process import peak_memory_bytes
 from udt.report import RunReport
 from udt.table import Table
 from udt.task import Learned
@@ -36,8 +31,6 @@ STAGES = ("start", "read", "featurize", "search", "fit", "test")
 
 _MILLION = 1_000_000
 _MAX_CONFUSION_CLASSES = 200  # with more, the most confused pairs are listed instead
-_ROBERTA_HOURS = 40 / 60  # of fine-tuning, on one of the eight A100 of a p4d.24xlarge
-_ROBERTA_MACHINE, _ROBERTA_SHARE = "p4d.24xlarge", 1 / 8
 _S_PER_H = 3600.0
 
 
@@ -56,7 +49,7 @@ class Stages:
 
     def __init__(self, meter: Meter, tell: Note | None) -> None:
         self.meter, self._tell = meter, tell
-        self._stage = ""
+        self._stage, self._before_g = "", 0.0
         self._open = contextlib.ExitStack()
         self._compiled = dict.fromkeys(STAGES, 0.0)
         self._compiled_before = 0.0
@@ -73,8 +66,19 @@ class Stages:
             self.close()
             self._stage, self._compiled_before = stage, compile_seconds()
             self._open.enter_context(self.meter.phase(stage))
+            self._before_g = self.meter.so_far().total_g
         if self._tell is not None:
-            self._tell(stage, done, note)
+            self._tell(stage, done, " · ".join(filter(None, (note, self._cost(done)))))
+
+    def _cost(self, done: float | None) -> str:
+        """Word the cost so far, and from the final training's first epoch on that of its end."""
+        if not done or self._stage not in ("search", "fit"):
+            return ""
+        spent, end_g = self.meter.so_far(), None
+        if self._stage == "fit":
+            rest = (1.0 - done) / done
+            end_g = spent.total_g + rest * (spent.total_g - self._before_g)
+        return say.so_far(spent.kwh, spent.total_g, end_g)
 
     def close(self) -> None:
         """End the current stage."""
@@ -99,6 +103,23 @@ class Stages:
             "test_s": spent["test"],
             "cpu_s": measured["cpu_s"],
         }
+
+    def phases_dict(self) -> dict[str, dict[str, float]]:
+        """Return time, energy and CO2e of each stage, and of compiling apart: together the run's.
+
+        Compiling is charged for its part of the time of the stage that it was needed in.
+        """
+        measured = self.meter.time_dict()
+        order = (*STAGES[:3], "compile", *STAGES[3:], "other")
+        parts = {name: {"wall_s": 0.0, "kwh": 0.0, "total_g": 0.0} for name in order}
+        for stage, footprint in self.meter.phases().items():
+            wall_s = measured[f"{stage}_s"]
+            compiled = min(1.0, self._compiled.get(stage, 0.0) / wall_s) if wall_s > 0 else 0.0
+            for name, share in ((stage, 1.0 - compiled), ("compile", compiled)):
+                parts[name]["wall_s"] += share * wall_s
+                parts[name]["kwh"] += share * footprint.kwh
+                parts[name]["total_g"] += share * footprint.total_g
+        return {name: part for name, part in parts.items() if part["wall_s"] > 0}
 
 
 class Usage(NamedTuple):
@@ -178,6 +199,7 @@ def write_report(
     usage: Usage,
     stages: Stages,
     warnings: Sequence[str],
+    details: dict[str, Any],
 ) -> RunReport:
     """End the account and return the report.
 
@@ -201,8 +223,12 @@ def write_report(
         The account.
     warnings : sequence of str
         What the user should know about the data.
+    details : dict
+        What `udt.details.gather` keeps of the rows that were measured on.
     """
     footprint = stages.meter.stop()
+    energy, phases = footprint.energy_dict(), stages.phases_dict()
+    carbon = {**footprint.carbon_dict(), **_comparisons(footprint, usage), "phases": phases}
     last = learned.history[-1]
     return RunReport(
         model="",
@@ -217,14 +243,20 @@ def write_report(
         search={"n_trials": len(learned.leaderboard), "leaderboard": learned.leaderboard},
         time=stages.time_dict(last["seconds"] / last["epoch"]),
         size={"model_bytes": 0, "peak_memory_bytes": peak_memory_bytes()},
-        energy=footprint.energy_dict(),
-        carbon=footprint.carbon_dict() | _comparisons(footprint, usage),
+        energy=energy,
+        carbon={
+            **carbon,
+            "cheaper": cheaper(energy, carbon),
+            "sci": footprint.sci_dict("one training run, its search included"),
+            "basis": footprint.basis_dict(),
+        },
         choices=[
             *([rows.label_form.told()] if rows.label_form.reason else []),
             *(c.to_dict() for c in learned.choices),
         ],
         warnings=list(warnings),
         source=rows.table.source,
+        details=details,
     )
 
 
@@ -263,23 +295,14 @@ def name_ngrams(kinds: Sequence[str]) -> str:
 
 def _comparisons(footprint: Footprint, usage: Usage) -> dict[str, float]:
     """Return what the report's ``carbon`` block says beyond the footprint itself."""
-    roberta = estimate(
-        find_machine(_ROBERTA_MACHINE), footprint.place, hours=_ROBERTA_HOURS, utilisation=1.0,
-        share=_ROBERTA_SHARE,
-    )  # fmt: skip
-    said = {"car_m": car_metres(footprint.total_g), "roberta_g": roberta.total_g}
+    roberta_g = ROBERTA.footprint(footprint.place).total_g
+    said = {"car_m": car_metres(footprint.total_g), "roberta_g": roberta_g}
     per_million = usage.footprint.scaled(_MILLION / usage.n_rows)
     repaid = break_even(footprint, usage.footprint, usage.n_rows)
     if per_million.total_g > 0 and math.isfinite(repaid):
-        said |= {"per_million_g": per_million.total_g, "repaid_predictions": repaid}
+        said |= {
+            "per_million_kwh": per_million.kwh,
+            "per_million_g": per_million.total_g,
+            "repaid_predictions": repaid,
+        }
     return said
-
-
-def peak_memory_bytes() -> int:
-    """Return the most memory that this process has held, bytes; 0 where that is not known."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak) if sys.platform == "darwin" else int(peak) * 1024

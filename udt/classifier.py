@@ -11,9 +11,11 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from udt.explanation import Explanation
 from udt.inspection import inspect
 from udt.model import Model, load_model
-from udt.run import OnProgress, train
+from udt.params import UPDATE_NAMES
+from udt.run import OnProgress, train, update
 from udt.table import BadRows
 
 __all__ = ["UDT", "inspect", "load"]
@@ -30,8 +32,14 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     target : str, optional
         Name of the column to predict; not needed with ``fit(X, y)``.
+    preset : {"fast", "balanced", "best"}, optional
+        How much is tried before the winner is trained; None = balanced.
     time_limit : float or str, optional
         At most so long: seconds, or ``"90s"``, ``"5m"``, ``"1h"``.
+    max_memory, max_model_size : int or str, optional
+        Most memory of the process, and size of the model file: bytes, or ``"4G"``, ``"5MB"``.
+    max_co2 : float or str, optional
+        Most CO2e of the run by its own estimate: grams, or ``"500mg"``, ``"0.5g"``.
     sparsity : float or "auto", optional
         Fraction of the hidden neurons to compute for a row: 0.2 = a fifth of them, 1.0 = dense.
     width : int, optional
@@ -46,6 +54,17 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         What separates the labels of a row that may have several, e.g. ``";"``; False = each row
         has one label, whatever is in it. None = found in the target column. Labels that are lists
         need no separator.
+    class_weight : "balanced" or dict, optional
+        What the rows of a class count in learning, in the choices of the race and in calibration:
+        ``"balanced"`` = as much in all as those of any other class; or weights by label, where
+        others count 1.
+    weight : str, optional
+        Column that says what each row counts, from 0 up; it is no feature. Beside y, rows may
+        have weights in `fit` instead.
+    metric : {"accuracy", "macro_f1", "log_loss"}, optional
+        What the race chooses by; the calibrated held-out loss by default, which is less noisy
+        than what it stands for. With ``"macro_f1"``, labels are predicted as gives the highest
+        on held-out rows: not always the most probable one; probabilities are not changed by it.
     bad_rows : {"refuse", "skip"}
         What to do with malformed rows of a file.
     instance, region, country : str, optional
@@ -88,7 +107,11 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self,
         target: str | None = None,
         *,
+        preset: str | None = None,
         time_limit: float | str | None = None,
+        max_memory: float | str | None = None,
+        max_model_size: float | str | None = None,
+        max_co2: float | str | None = None,
         sparsity: float | str | None = None,
         width: int | None = None,
         selector: str | None = None,
@@ -99,6 +122,9 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         multi: Mapping[str, str] | None = None,
         ignore: Any = None,
         multi_label: str | bool | None = None,
+        class_weight: Any = None,
+        weight: str | None = None,
+        metric: str | None = None,
         bad_rows: BadRows = "refuse",
         instance: str | None = None,
         region: str | None = None,
@@ -107,7 +133,11 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         n_threads: int | None = None,
     ) -> None:
         self.target = target
+        self.preset = preset
         self.time_limit = time_limit
+        self.max_memory = max_memory
+        self.max_model_size = max_model_size
+        self.max_co2 = max_co2
         self.sparsity = sparsity
         self.width = width
         self.selector = selector
@@ -118,6 +148,9 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.multi = multi
         self.ignore = ignore
         self.multi_label = multi_label
+        self.class_weight = class_weight
+        self.weight = weight
+        self.metric = metric
         self.bad_rows = bad_rows
         self.instance = instance
         self.region = region
@@ -132,6 +165,7 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         X: Any,
         y: Any = None,
         *,
+        sample_weight: Any = None,
         valid: Any = None,
         test: Any = None,
         on_progress: OnProgress | None = None,
@@ -147,6 +181,8 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y : array-like, shape (n_rows,), optional
             Labels of X's rows, or a list of labels for each. Rows without one (None, NaN) are
             left out, and the report says so.
+        sample_weight : array-like, shape (n_rows,), optional
+            What each row counts, from 0 up.
         valid : table, optional
             Rows with the target column to make choices on, in place of held-out rows of X.
         test : table, optional
@@ -176,7 +212,64 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Training lost its numbers and could not recover.
         """
         given = self.get_params(deep=False)
-        return self._adopt(train(given, X, y, valid=valid, test=test, on_progress=on_progress))
+        return self._adopt(
+            train(
+                given, X, y, sample_weight=sample_weight, valid=valid, test=test,
+                on_progress=on_progress,
+            )
+        )  # fmt: skip
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        classes: Any = None,
+        *,
+        sample_weight: Any = None,
+        test: Any = None,
+        on_progress: OnProgress | None = None,
+    ) -> Self:
+        """Go on learning from more rows; the first time, as `fit`.
+
+        New labels become classes; n-grams, categories and items that at least two of the new rows
+        have become features. No old row is needed and none is kept, only counts of features by
+        class (`docs/design/0008-increments.md` has what that says of rows). Kinds of columns and
+        all other choices stay as they were. `report_` tells what was added and what it cost, and
+        in ``carbon["lineage"]`` what all trainings did. If anything is raised, the estimator
+        stays as it was.
+
+        Parameters
+        ----------
+        X : table
+            New rows; with the target column unless y is given.
+        y : array-like, shape (n_rows,), optional
+            Their labels.
+        classes : array-like, optional
+            As scikit-learn's `partial_fit` has it: not needed, a label becomes a class as soon as
+            a row has it.
+        sample_weight, test, on_progress
+            As in `fit`.
+
+        Returns
+        -------
+        UDT
+            Itself.
+
+        Raises
+        ------
+        SettingsError
+            The model cannot be updated: it scores only likely ones of many classes, or computes a
+            fixed share of its neurons, or keeps nothing of its training.
+        DataError
+            The rows cannot be learned from.
+        DivergedError
+            Training lost its numbers and could not recover.
+        """
+        more = {"sample_weight": sample_weight, "test": test, "on_progress": on_progress}
+        if not hasattr(self, "_model"):
+            return self.fit(X, y, **more)
+        given = {name: self.get_params(deep=False)[name] for name in UPDATE_NAMES}
+        return self._adopt(update(self._model, X, y, given=given, **more))
 
     def _adopt(self, model: Model) -> Self:
         """Take a model over and show what it knows under scikit-learn's names."""
@@ -198,7 +291,7 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     # -- using ---------------------------------------------------------------------------------
 
-    def predict(self, X: Any) -> npt.NDArray[Any]:
+    def predict(self, X: Any, *, min_confidence: float | None = None) -> npt.NDArray[Any]:
         """Return the label of each row, or its labels where a row may have several.
 
         Parameters
@@ -207,6 +300,9 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Rows, or a single text or row. Columns that the model knows and X lacks are warned of
             and count as missing; others are ignored. Bare texts stand for the model's text
             column.
+        min_confidence : float, optional
+            Where the predicted label (of several, the most probable one) is less probable than
+            this, none is given: NaN if labels are fractions, else None, in an array of objects.
 
         Returns
         -------
@@ -220,8 +316,10 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             The model is not trained.
         DataError
             None of the model's columns is there, or X cannot be read.
+        SettingsError
+            min_confidence is no probability.
         """
-        return self._fitted().predict(X)
+        return self._fitted().predict(X, min_confidence)
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float32]:
         """Return class probabilities.
@@ -268,6 +366,33 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             As in `predict`.
         """
         return self._fitted().predict_top_k(X, k)
+
+    def explain(self, X: Any, label: Any = None) -> Explanation:
+        """Return which words and columns of one row speak for its prediction, and against it.
+
+        Of each class, ``logit = bias + Σ what words add + Σ what other columns add`` within 1e-4,
+        where ``logit = ln(p / (1 − p))`` is the log-odds of its probability and the bias the
+        model's answer to an empty row. Contributions are path integrals over the network
+        (integrated gradients; see `udt.engine.attribution`); what an n-gram adds is shared out
+        over the words that it covers.
+
+        Parameters
+        ----------
+        X : str, dict or table
+            One row, as in `predict`.
+        label : object, optional
+            Class to explain; the predicted and the most probable ones, five at most, by default.
+
+        Raises
+        ------
+        NotFittedError
+            The model is not trained.
+        SettingsError
+            label is none of the classes.
+        DataError
+            X is not one row, or cannot be read.
+        """
+        return self._fitted().explain(X, label)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the accuracy on rows with labels, in X's target column or in y.
@@ -343,6 +468,20 @@ class UDT(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         return self._fitted().save(path, overwrite=overwrite)
 
+    def _repr_html_(self) -> str:
+        """Show a trained model by its headline figures, another as scikit-learn does."""
+        if hasattr(self, "_model"):
+            return self.report_._repr_html_()
+        shown: str = super()._repr_html_()
+        return shown
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """Show the same where notebooks ask scikit-learn's own way."""
+        if hasattr(self, "_model"):
+            return {"text/plain": repr(self), "text/html": self._repr_html_()}
+        bundle: dict[str, Any] = super()._repr_mimebundle_(**options)
+        return bundle
+
     @property
     def content_sha256_(self) -> str:
         """SHA-256 of the model without the account of its run."""
@@ -364,7 +503,9 @@ def load(path: str | os.PathLike[str]) -> UDT:
     Parameters
     ----------
     path : path-like
-        The file.
+        The file; or ``"hf:owner/name"`` for one on the Hugging Face hub, with ``/file.udt`` where
+        there are several, and ``@revision``. What was downloaded is kept, and used without a
+        network.
 
     Returns
     -------

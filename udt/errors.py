@@ -22,7 +22,6 @@ A model that is not fitted raises scikit-learn's ``NotFittedError``.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -98,5 +97,7 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     >>> did_you_mean("lable", ["text", "label"])
     " Did you mean 'label'?"
     """
+    import difflib  # two milliseconds, for failures only
+
     near = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
     return f" Did you mean '{near[0]}'?" if near else ""

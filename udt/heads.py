@@ -7,18 +7,24 @@ few numbers of each row unless all probabilities are asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from udt.csr import CSR, Targets
+from udt.criterion import row_costs
+from udt.csr import CSR, EQUAL, Targets
+from udt.engine.attribution import Attribution, attribute, attribute_many
+from udt.engine.links import AS_IT_IS, link
+from udt.engine.logits import Trees
 from udt.engine.many import ManyNetwork, Ranked, Ranking, pack_many, ranking, unpack_many
 from udt.engine.many_train import rank, row_losses, spread
 from udt.engine.mix import Mix
 from udt.engine.network import Network, pack, unpack
+from udt.engine.prior import link_prior
 from udt.engine.selection import BlockSelector, Selector
+from udt.engine.shifts import AS_PROBABLE, choose, fit_factors
 from udt.engine.thresholds import fit_thresholds
 from udt.engine.train import predict, predict_counted
 from udt.metrics import N_TOP, SMALLEST, Predicted
@@ -50,6 +56,10 @@ class Head(Protocol):
     def thresholds(self) -> F32:
         """From probabilities to classes, where a row may have several; else empty."""
 
+    @property
+    def factors(self) -> F32:
+        """Of the probabilities, where not always the most probable class is predicted."""
+
     def paths(self) -> dict[str, Any]:
         """Return what the report tells of the network: width, wide."""
 
@@ -67,6 +77,9 @@ class Head(Protocol):
 
     def count(self, rows: CSR) -> int:
         """Return the multiply-adds of predicting rows, counted."""
+
+    def attribute(self, row: CSR, classes: I32, trees: Trees | None = None) -> Attribution:
+        """Return what each feature of one row adds to the logits of some classes."""
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return JSON-able facts and arrays."""
@@ -93,12 +106,19 @@ class DenseHead:
         From probabilities to classes, where a row may have several; else empty.
     selector : Selector or None
         Finds the hidden neurons that a row computes; None = all.
+    factors : ndarray of float32, shape (n_classes,) or (0,)
+        The class of highest factor · probability is predicted; empty = the most probable one.
+    links : ndarray of float32
+        Calibration where a row may have several classes (`udt.engine.links`), and where few rows
+        taught (`udt.engine.prior`); else empty.
     """
 
     network: Network
     mix: Mix
     thresholds: F32
     selector: Selector | None = None
+    factors: F32 = field(default_factory=lambda: AS_PROBABLE)
+    links: F32 = field(default_factory=lambda: AS_IT_IS)
 
     @property
     def n_classes(self) -> int:
@@ -116,7 +136,11 @@ class DenseHead:
 
     def probas(self, rows: CSR) -> F32:
         """Return all probabilities, shape (n_rows, n_classes)."""
-        return predict(self.network, rows, self.mix, selector=self.selector)
+        return self.linked(predict(self.network, rows, self.mix, selector=self.selector))
+
+    def linked(self, probas: F32) -> F32:
+        """Return the mixed probabilities calibrated."""
+        return (link if self.mix.sigmoid else link_prior)(probas, self.links)
 
     def top_k(self, rows: CSR, k: int) -> tuple[I32, F32]:
         """Return the k most probable classes of each row and their probabilities, descending."""
@@ -124,20 +148,28 @@ class DenseHead:
 
     def label_sets(self, rows: CSR) -> Targets:
         """Return the predicted classes of each row, most probable first; at least one."""
-        return label_sets(self.probas(rows), self.thresholds)
+        return label_sets(self.probas(rows), self.thresholds, self.factors)
 
     def predicted(self, rows: CSR, targets: Targets) -> Predicted:
         """Return what evaluation needs; targets may hold −1 = unknown to the model."""
-        return summarise(self.probas(rows), targets, self.thresholds)
+        return summarise(self.probas(rows), targets, self.thresholds, self.factors)
 
     def count(self, rows: CSR) -> int:
         """Return the multiply-adds of predicting rows, counted."""
         return predict_counted(self.network, rows, self.mix, selector=self.selector)[1]
 
+    def attribute(self, row: CSR, classes: I32, trees: Trees | None = None) -> Attribution:
+        """Return what each feature of one row adds to the logits of some classes."""
+        return attribute(self.network, self.mix, row, classes, self.selector, trees)
+
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return what a model file keeps: JSON-able facts and arrays."""
         meta: dict[str, Any] = {"mix": self.mix.to_dict(), "selector": None}
         arrays: Arrays = {**pack(self.network), "thresholds": self.thresholds}
+        if len(self.factors):
+            arrays["factors"] = self.factors
+        if len(self.links):
+            arrays["links"] = self.links
         if self.selector is not None:
             meta["selector"], stored = self.selector.state()
             arrays |= {f"selector.{name}": array for name, array in stored.items()}
@@ -148,11 +180,14 @@ class DenseHead:
         """Rebuild from `state`'s result."""
         weights, chosen = dict(arrays), dict[str, npt.NDArray[Any]]()
         thresholds, selector = weights.pop("thresholds"), None
+        factors = weights.pop("factors", AS_PROBABLE)
+        links = weights.pop("links", AS_IT_IS)
         for name in [name for name in weights if name.startswith("selector.")]:
             chosen[name.removeprefix("selector.")] = weights.pop(name)
         if meta["selector"] is not None:
             selector = BlockSelector.from_state(meta["selector"], chosen)
-        return cls(unpack(weights), Mix.from_dict(meta["mix"]), thresholds, selector)
+        mix = Mix.from_dict(meta["mix"])
+        return cls(unpack(weights), mix, thresholds, selector, factors, links)
 
 
 def top_k(probas: F32, k: int) -> tuple[I32, F32]:
@@ -176,7 +211,7 @@ def top_k(probas: F32, k: int) -> tuple[I32, F32]:
     return ids, (keys >> _HALF).astype(np.uint32).view(np.float32)
 
 
-def label_sets(probas: F32, thresholds: F32) -> Targets:
+def label_sets(probas: F32, thresholds: F32, factors: F32 = AS_PROBABLE) -> Targets:
     """Return the predicted classes of each row, most probable first.
 
     Parameters
@@ -186,10 +221,13 @@ def label_sets(probas: F32, thresholds: F32) -> Targets:
     thresholds : ndarray of float32, shape (n_classes,) or (0,)
         From which probability on a class is predicted; the most probable one is, where none is
         reached. Empty = one class a row.
+    factors : ndarray of float32, shape (n_classes,) or (0,)
+        Of one class a row that of highest factor · probability is predicted; empty = the most
+        probable one.
     """
     n_rows = len(probas)
     if not len(thresholds):
-        return Targets(np.arange(n_rows + 1), probas.argmax(axis=1).astype(np.int32))
+        return Targets(np.arange(n_rows + 1), choose(probas, factors))
     rows, ids = np.nonzero(probas >= thresholds)
     bare = np.flatnonzero(np.bincount(rows, minlength=n_rows) == 0)
     rows = np.concatenate([rows, bare])
@@ -206,12 +244,47 @@ def find_thresholds(probas: F32, targets: Targets) -> F32:
     return fit_thresholds(*top_k(probas, k), targets, n_classes)
 
 
-def summarise(probas: F32, targets: Targets, thresholds: F32) -> Predicted:
+def find_factors(probas: F32, targets: Targets, metric: str | None) -> F32:
+    """Return what makes macro-F1 highest on held-out rows, if that is the metric; else nothing."""
+    return fit_factors(probas, targets) if metric == "macro_f1" else AS_PROBABLE
+
+
+def race_costs(
+    probas: F32, targets: Targets, losses: F32, metric: str | None, *, is_multi_label: bool
+) -> F32:
+    """Return what each held-out row costs under the metric that the race chooses by.
+
+    Parameters
+    ----------
+    probas : ndarray of float32, shape (n_rows, n_classes)
+        Probabilities.
+    targets : Targets
+        True classes.
+    losses : ndarray of float32, shape (n_rows,)
+        Under these probabilities.
+    metric : str or None
+        Of `udt.criterion.row_costs`.
+    is_multi_label : bool
+        Whether a row may have several classes.
+    """
+    if metric not in ("accuracy", "macro_f1"):
+        return losses
+    thresholds = find_thresholds(probas, targets) if is_multi_label else NO_THRESHOLDS
+    factors = AS_PROBABLE
+    if probas.shape[1] == 2 and not is_multi_label:  # of more classes they take too long to find
+        factors = find_factors(probas, targets, metric)
+    chosen = label_sets(probas, thresholds, factors)
+    return row_costs(metric, losses, chosen, targets, probas.shape[1])
+
+
+def summarise(
+    probas: F32, targets: Targets, thresholds: F32, factors: F32 = AS_PROBABLE
+) -> Predicted:
     """Return what evaluation needs of probabilities.
 
     Parameters
     ----------
-    probas, thresholds
+    probas, thresholds, factors
         As in `label_sets`.
     targets : Targets
         True classes of the same rows; −1 = unknown to the model.
@@ -225,7 +298,8 @@ def summarise(probas: F32, targets: Targets, thresholds: F32) -> Predicted:
         absent = -np.log1p(-probas.clip(0, 1 - SMALLEST))
         right = np.where(known, absent[targets.rows, targets.ids], np.float32(0))
         row_loss += absent.sum(axis=1) - np.bincount(targets.rows, right, targets.n_rows)
-    return Predicted(ids, p, true_p, row_loss.astype(np.float32), label_sets(probas, thresholds))
+    chosen = label_sets(probas, thresholds, factors)
+    return Predicted(ids, p, true_p, row_loss.astype(np.float32), chosen)
 
 
 # -- likely classes ----------------------------------------------------------------------------
@@ -264,6 +338,11 @@ class ManyHead:
     def row_cells(self) -> int:
         """Numbers that a row takes while it is predicted."""
         return MOST_LABELS
+
+    @property
+    def factors(self) -> F32:
+        """None: of many classes the most probable one is predicted."""
+        return AS_PROBABLE
 
     @property
     def _how(self) -> Ranking:
@@ -314,6 +393,10 @@ class ManyHead:
         """Return the multiply-adds of predicting rows, counted."""
         return rank(self.network, rows, self._how, 1)[1]
 
+    def attribute(self, row: CSR, classes: I32, trees: Trees | None = None) -> Attribution:
+        """Return what each feature of one row adds to the logits of some classes; no trees here."""
+        return attribute_many(self.network, self._how, self.labels_per_row, row, classes)
+
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return what a model file keeps: JSON-able facts and arrays."""
         arrays: Arrays = {**pack_many(self.network), "thresholds": self.thresholds}
@@ -334,7 +417,9 @@ def as_predicted(ranked: Ranked, targets: Targets, thresholds: F32) -> Predicted
         ranked.ids[:, :N_TOP],
         ranked.probas[:, :N_TOP],
         ranked.true_p,
-        row_losses(np.maximum(ranked.true_p, np.float32(SMALLEST)), targets),
+        row_losses(
+            np.maximum(ranked.true_p, np.float32(SMALLEST)), targets._replace(weights=EQUAL)
+        ),
         _reach(ranked.ids, ranked.probas, thresholds),
     )
 

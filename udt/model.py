@@ -16,15 +16,21 @@ import pyarrow as pa
 
 from udt import __version__, inputs, labels, params
 from udt.account import evaluation
-from udt.errors import ModelFileError, SettingsError
+from udt.errors import ModelFileError, SettingsError, did_you_mean
+from udt.explain import explain
+from udt.explanation import Explanation
 from udt.featurizers.schema import Schema
 from udt.heads import label_sets
+from udt.hub import fetch, is_hub_name
 from udt.label_forms import LabelForm
 from udt.metrics import exact_matches
 from udt.model_file import ModelContent, content_sha256, read_model, write_model
 from udt.predictor import F32, Predictor
+from udt.recall import Recall
 from udt.report import RunReport
 from udt.table import BadRows, Table
+
+_N_NAMED = 12  # classes that an error names
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +59,8 @@ class Model:
         The account of its training.
     interrupted : bool
         Whether Ctrl-C ended the training early.
+    recall : Recall or None
+        What it keeps to go on learning; None = it cannot.
     """
 
     given: Mapping[str, Any]
@@ -65,11 +73,17 @@ class Model:
     predictor: Predictor
     report: RunReport
     interrupted: bool
+    recall: Recall | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """All columns that it was trained on."""
         return tuple(c.name for c in self.schema.columns)
+
+    @property
+    def predicts_most_probable(self) -> bool:
+        """Whether the most probable label is the one label that is predicted."""
+        return not self.label_form.is_multi_label and not len(self.predictor.head.factors)
 
     @property
     def n_threads(self) -> int:
@@ -82,15 +96,39 @@ class Model:
 
     # -- using ---------------------------------------------------------------------------------
 
-    def predict(self, X: Any) -> npt.NDArray[Any]:
+    def predict(self, X: Any, min_confidence: float | None = None) -> npt.NDArray[Any]:
         """Return the label of each row, or its labels; see `UDT.predict`."""
-        sets = self.predictor.label_sets(self._read(X), self.n_threads)
-        return labels.decode(sets, self.classes, self.label_form)
+        least, table = params.check_confidence(min_confidence), self._read(X)
+        if least is None:
+            sets = self.predictor.label_sets(table, self.n_threads)
+            return labels.decode(sets, self.classes, self.label_form)
+        sets, confidence = self.predictor.sure_label_sets(table, self.n_threads)
+        found = labels.decode(sets, self.classes, self.label_form)
+        return labels.leave_out(found, confidence < least)
 
-    def decide(self, probas: F32) -> npt.NDArray[Any]:
+    def decide(self, probas: F32, min_confidence: float | None = None) -> npt.NDArray[Any]:
         """Return the labels that `predict` gives to rows of these probabilities."""
-        sets = label_sets(probas, self.predictor.head.thresholds)
-        return labels.decode(sets, self.classes, self.label_form)
+        head, least = self.predictor.head, params.check_confidence(min_confidence)
+        sets = label_sets(probas, head.thresholds, head.factors)
+        found = labels.decode(sets, self.classes, self.label_form)
+        if least is None:
+            return found
+        first = sets.ids[sets.indptr[:-1]]
+        return labels.leave_out(found, probas[np.arange(len(probas)), first] < least)
+
+    def explain(self, X: Any, label: Any = None) -> Explanation:
+        """Return why one row gets its prediction; see `UDT.explain`."""
+        table, only = self._read(X), None
+        if label is not None:
+            names = [str(known) for known in self.classes]
+            if str(label) not in names:
+                shown = ", ".join(names[:_N_NAMED]) + (", …" if len(names) > _N_NAMED else "")
+                raise SettingsError(
+                    f"The 'label' parameter of explain must be one of the classes: {shown}. "
+                    f"Got {label!r} instead.{did_you_mean(str(label), names)}"
+                )
+            only = names.index(str(label))
+        return explain(self.predictor, table, self.classes, self.label_form, only)
 
     def predict_proba(self, X: Any) -> F32:
         """Return class probabilities; see `UDT.predict_proba`."""
@@ -162,14 +200,19 @@ class Model:
             "schema": self.schema.to_list(),
             **meta,
         }
-        run = {"report": self.report.to_dict(), "interrupted": self.interrupted}
+        if self.recall is not None:
+            header["recall"], kept = self.recall.state()
+            arrays |= {f"recall.{name}": array for name, array in kept.items()}
+        run = {"report": self.report.to_state(), "interrupted": self.interrupted}
         return ModelContent(header, arrays, run)
 
     @classmethod
     def _from_content(cls, content: ModelContent) -> Model:
         """Rebuild from `_content`'s result."""
         header, run = content.header, content.run
-        given = header["params"]
+        given, arrays, kept = header["params"], dict(content.arrays), dict[str, Any]()
+        for name in [name for name in arrays if name.startswith("recall.")]:
+            kept[name.removeprefix("recall.")] = arrays.pop(name)
         return cls(
             given={name: given.get(name) for name in params.NAMES},
             seed=header["seed"],
@@ -178,9 +221,10 @@ class Model:
             label_form=LabelForm(**header["label_form"]),
             schema=Schema.from_list(header["schema"]),
             has_names=header["has_names"],
-            predictor=Predictor.from_state(header, content.arrays),
+            predictor=Predictor.from_state(header, arrays),
             report=RunReport.from_dict(run["report"]),
             interrupted=run["interrupted"],
+            recall=Recall.from_state(header["recall"], kept) if "recall" in header else None,
         )
 
 
@@ -190,7 +234,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     Parameters
     ----------
     path : path-like
-        The file.
+        The file, or ``"hf:owner/name"`` for a model on the Hugging Face hub.
 
     Raises
     ------
@@ -199,6 +243,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     NotAModel, NewerVersion, CorruptModel
         It is something else, of a newer udt, or damaged.
     """
+    if is_hub_name(path):
+        path = fetch(os.fspath(path))
     content = read_model(path)
     try:
         model = Model._from_content(content)

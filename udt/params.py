@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from udt.budget import Limits
 from udt.carbon import Machine, Place, find_machine, find_place
 from udt.errors import SettingsError
 from udt.table import BadRows
@@ -19,16 +20,32 @@ KindOf = dict[str, tuple[str, Mapping[str, Any]]]
 """Column name to (kind, params), as `udt.featurizers.infer.infer_schema` takes them."""
 
 NAMES = (
-    "target", "time_limit", "sparsity", "width", "selector", "text", "categorical", "numeric",
-    "date", "multi", "ignore", "multi_label", "bad_rows", "instance", "region", "country",
-    "random_state", "n_threads",
+    "target", "preset", "time_limit", "max_memory", "max_model_size", "max_co2", "sparsity",
+    "width", "selector", "text", "categorical", "numeric", "date", "multi", "ignore",
+    "multi_label", "class_weight", "weight", "metric", "bad_rows", "instance", "region",
+    "country", "random_state", "n_threads",
 )  # fmt: skip
 """All parameters of `UDT`."""
+
+UPDATE_NAMES = (
+    "time_limit", "max_co2", "weight", "bad_rows", "instance", "region", "country",
+    "random_state", "n_threads",
+)  # fmt: skip
+"""Parameters that may be others when a model is updated."""
 
 SELECTORS = ("dense", "votes", "lsh", "router", "random")
 """Ways to choose which hidden neurons are computed for a row."""
 
+PRESETS = ("fast", "balanced", "best")
+"""How much the race tries."""
+
+METRICS = ("accuracy", "macro_f1", "log_loss")
+"""What the race may choose by."""
+
 _MIN_SPARSITY = 0.05
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?)(i?)b?\s*", re.IGNORECASE)
+_MASS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(mg|g|kg|)\s*")
+_GRAMS = {"mg": 1e-3, "": 1.0, "g": 1.0, "kg": 1e3}
 _TIME = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|m|h|)\s*")
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MAX_SEED = 2**32 - 1
@@ -42,8 +59,10 @@ class Params:
     ----------
     target : str or None
         Column to predict.
-    time_limit_s : float or None
-        Seconds.
+    preset : {"fast", "balanced", "best"}
+        How much the race tries.
+    limits : Limits
+        Seconds, bytes and grams.
     sparsity : float or None
         Fraction of the hidden neurons to compute for a row; 1.0 = dense.
     width : int or None
@@ -54,6 +73,12 @@ class Params:
         Columns whose kind is set.
     multi_label : str, False or None
         What separates the labels of a row; that there is but one; to be found.
+    class_weight : "balanced", mapping or None
+        What the rows of a class count: as much in all as those of any other; or by label.
+    weight : str or None
+        Column that says what each row counts.
+    metric : str or None
+        One of `METRICS`; None = the calibrated loss.
     bad_rows : {"refuse", "skip"}
         What to do with malformed rows of a file.
     machine, place : Machine, Place
@@ -67,12 +92,16 @@ class Params:
     """
 
     target: str | None
-    time_limit_s: float | None
+    preset: str
+    limits: Limits
     sparsity: float | None
     width: int | None
     selector: str | None
     kinds: KindOf
     multi_label: str | bool | None
+    class_weight: str | Mapping[Any, float] | None
+    weight: str | None
+    metric: str | None
     bad_rows: BadRows
     machine: Machine
     place: Place
@@ -101,8 +130,14 @@ def check_params(given: Mapping[str, Any]) -> Params:
         if not isinstance(given[name], str | None):
             raise _refuse(name, "a name as text, or None", given[name])
     return Params(
-        target=_check_target(given["target"]),
-        time_limit_s=parse_time(given["time_limit"]),
+        target=_check_name("target", given["target"]),
+        preset=_check_preset(given["preset"]),
+        limits=Limits(
+            parse_time(given["time_limit"]),
+            parse_size("max_memory", given["max_memory"]),
+            parse_size("max_model_size", given["max_model_size"]),
+            parse_grams(given["max_co2"]),
+        ),
         sparsity=check_sparsity(given["sparsity"]),
         width=None if width is None else int(width),
         selector=_check_selector(given["selector"]),
@@ -110,6 +145,9 @@ def check_params(given: Mapping[str, Any]) -> Params:
             **{k: given[k] for k in ("text", "categorical", "numeric", "date", "multi", "ignore")}
         ),
         multi_label=check_multi_label(given["multi_label"]),
+        class_weight=_check_class_weight(given["class_weight"]),
+        weight=_check_name("weight", given["weight"]),
+        metric=_check_metric(given["metric"]),
         bad_rows=check_bad_rows(given["bad_rows"]),
         machine=find_machine(given["instance"]),
         place=find_place(given["region"], given["country"]),
@@ -130,13 +168,65 @@ def is_int(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _check_target(target: object) -> str | None:
-    """Return the target's name; frames may name their columns by numbers."""
-    if target is None or isinstance(target, str):
-        return target
-    if is_int(target):
-        return str(target)
-    raise _refuse("target", "a column's name, or None", target)
+def _check_name(parameter: str, name: object) -> str | None:
+    """Return a column's name; frames may name their columns by numbers."""
+    if name is None or isinstance(name, str):
+        return name
+    if is_int(name):
+        return str(name)
+    raise _refuse(parameter, "a column's name, or None", name)
+
+
+def _check_class_weight(value: object) -> str | Mapping[Any, float] | None:
+    if value is None or (isinstance(value, str) and value == "balanced"):
+        return value
+    if isinstance(value, Mapping) and value and all(map(_is_weight, value.values())):
+        return value
+    expected = "'balanced', a dict of labels and their weights (numbers above 0), or None"
+    raise _refuse("class_weight", expected, value)
+
+
+def _is_weight(value: object) -> bool:
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return is_number and 0 < float(cast(float, value)) < math.inf
+
+
+def _check_preset(value: object) -> str:
+    if value is None:
+        return "balanced"
+    if isinstance(value, str) and value in PRESETS:
+        return value
+    raise _refuse("preset", f"one of {', '.join(PRESETS)}, or None", value)
+
+
+def _check_metric(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and value in METRICS):
+        return value
+    raise _refuse("metric", f"one of {', '.join(METRICS)}, or None", value)
+
+
+def check_confidence(value: object) -> float | None:
+    """Return how sure a prediction must be to be given; None = any.
+
+    Raises
+    ------
+    SettingsError
+        Not a number from 0 to 1.
+
+    Examples
+    --------
+    >>> check_confidence(0.8)
+    0.8
+    """
+    if value is None:
+        return None
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not is_number or not 0 <= (least := float(cast(float, value))) <= 1:
+        raise SettingsError(
+            "The 'min_confidence' parameter of predict must be a probability from 0 to 1, or "
+            f"None. Got {value!r} instead."
+        )
+    return least
 
 
 def check_bad_rows(value: object) -> BadRows:
@@ -216,14 +306,72 @@ def parse_time(value: float | str | None) -> float | None:
     """
     if value is None:
         return None
-    seconds = math.nan
+    seconds = _number(value)
     if isinstance(value, str) and (match := _TIME.fullmatch(value)):
         seconds = float(match[1]) * _SECONDS[match[2]]
-    elif isinstance(value, int | float | np.number) and not isinstance(value, bool):
-        seconds = float(value)
     if not 0 < seconds < math.inf:
         raise _refuse("time_limit", "a time above 0 such as 90, '90s', '5m' or '1h'", value)
     return seconds
+
+
+def parse_size(name: str, value: float | str | None) -> int | None:
+    """Return a limit in bytes.
+
+    Parameters
+    ----------
+    name : str
+        The parameter.
+    value : number, str or None
+        Bytes, or a text with k, M or G; ``Ki``, ``Mi``, ``Gi`` are powers of 1,024.
+
+    Raises
+    ------
+    SettingsError
+        Not a size above 0.
+
+    Examples
+    --------
+    >>> parse_size("max_memory", "4G"), parse_size("max_model_size", "1.5 MiB")
+    (4000000000, 1572864)
+    """
+    if value is None:
+        return None
+    size = _number(value)
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value)):
+        base = 1024 if match[3] else 1000
+        size = float(match[1]) * base ** " kmg".index(match[2].lower() or " ")
+    if not 0 < size < math.inf:
+        raise _refuse(name, "a size above 0 such as 5000000, '5MB' or '4G'", value)
+    return int(size)
+
+
+def parse_grams(value: float | str | None) -> float | None:
+    """Return a limit of CO2e in grams.
+
+    Raises
+    ------
+    SettingsError
+        Not a mass above 0.
+
+    Examples
+    --------
+    >>> parse_grams("500mg"), parse_grams(2)
+    (0.5, 2.0)
+    """
+    if value is None:
+        return None
+    grams = _number(value)
+    if isinstance(value, str) and (match := _MASS.fullmatch(value)):
+        grams = float(match[1]) * _GRAMS[match[2]]
+    if not 0 < grams < math.inf:
+        raise _refuse("max_co2", "a mass above 0 such as 0.5, '0.5g' or '500mg'", value)
+    return grams
+
+
+def _number(value: object) -> float:
+    """Return a number as it is, and anything else as NaN."""
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return float(cast(float, value)) if is_number else math.nan
 
 
 def usable_threads(n_threads: int | None) -> int:
@@ -311,7 +459,10 @@ def to_json(given: Mapping[str, Any], seed: int) -> dict[str, Any]:
         elif isinstance(value, np.generic):
             value = value.item()
         elif isinstance(value, Mapping):
-            value = {str(key): item for key, item in value.items()}
+            value = {
+                str(key): item.item() if isinstance(item, np.generic) else item
+                for key, item in value.items()
+            }
         elif value is not None and not isinstance(value, str | int | float):
             value = [str(item) for item in value]
         plain[name] = value

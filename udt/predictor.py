@@ -14,12 +14,14 @@ from udt.csr import CSR, Targets
 from udt.featurizers.rows import RowEncoder
 from udt.heads import DenseHead, Head, ManyHead
 from udt.metrics import Predicted
+from udt.stack import Stack, StackedHead
 from udt.table import Table
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
 Arrays = dict[str, npt.NDArray[Any]]
 T = TypeVar("T")
+Answering = Head | StackedHead
 
 _BLOCK_ROWS = 8_192  # large enough to keep Python out of the way, small enough for the caches
 _BLOCK_CELLS = 1 << 23  # probabilities of a block
@@ -51,10 +53,17 @@ class Predictor:
         From tables to features.
     head : Head
         From features to classes.
+    stack : Stack or None
+        Trees that answer beside the network.
     """
 
     encoder: RowEncoder
     head: Head
+    stack: Stack | None = None
+
+    def _head(self, table: Table) -> Answering:
+        """Return what answers for the rows of a table: the network, alone or with the trees."""
+        return self.head if self.stack is None else self.stack.beside(self.head, table)
 
     def probas(self, table: Table, n_threads: int = 1) -> F32:
         """Return class probabilities, float32, shape (n_rows, n_classes).
@@ -67,11 +76,11 @@ class Predictor:
             Threads; the result does not depend on it.
         """
         if table.n_rows <= _FEW_ROWS:
-            return self.head.probas(self.encoder.transform(table))
+            return self._head(table).probas(self.encoder.transform(table))
         out = np.empty((table.n_rows, self.head.n_classes), np.float32)
 
-        def put(rows: CSR, where: slice) -> None:
-            out[where] = self.head.probas(rows)
+        def put(head: Answering, rows: CSR, where: slice) -> None:
+            out[where] = head.probas(rows)
 
         self._blocks(table, put, n_threads)
         return out
@@ -86,13 +95,24 @@ class Predictor:
         p : ndarray of float32, shape (n_rows, k)
             Their probabilities.
         """
-        parts = self._blocks(table, lambda rows, _: self.head.top_k(rows, k), n_threads)
+        parts = self._blocks(table, lambda head, rows, _: head.top_k(rows, k), n_threads)
         ids, p = zip(*parts, strict=True)
         return np.concatenate(ids), np.concatenate(p)
 
     def label_sets(self, table: Table, n_threads: int = 1) -> Targets:
         """Return the predicted classes of each row, most probable first; at least one."""
-        return _stack(self._blocks(table, lambda rows, _: self.head.label_sets(rows), n_threads))
+        return _stack(self._blocks(table, lambda head, rows, _: head.label_sets(rows), n_threads))
+
+    def sure_label_sets(self, table: Table, n_threads: int = 1) -> tuple[Targets, F32]:
+        """Return the predicted classes of each row, and the probability of the first of them."""
+
+        def sure(head: Answering, rows: CSR, _: slice) -> tuple[Targets, F32]:
+            chosen = head.label_sets(rows)
+            first = Targets(np.arange(rows.n_rows + 1), chosen.ids[chosen.indptr[:-1]])
+            return chosen, head.predicted(rows, first).true_p
+
+        sets, p = zip(*self._blocks(table, sure, n_threads), strict=True)
+        return _stack(sets), np.concatenate(p)
 
     def predicted(self, table: Table, targets: Targets, n_threads: int = 1) -> Predicted:
         """Return what evaluation needs of the predictions.
@@ -108,7 +128,7 @@ class Predictor:
         """
         parts = self._blocks(
             table,
-            lambda rows, where: self.head.predicted(rows, _part(targets, where)),
+            lambda head, rows, where: head.predicted(rows, _part(targets, where)),
             n_threads,
         )
         top, top_p, true_p, row_loss, chosen = zip(*parts, strict=True)
@@ -120,17 +140,21 @@ class Predictor:
             _stack(chosen),
         )
 
-    def _blocks(self, table: Table, keep: Callable[[CSR, slice], T], n_threads: int) -> list[T]:
-        """Return what is made of each block of encoded rows, in order."""
+    def _blocks(
+        self, table: Table, keep: Callable[[Answering, CSR, slice], T], n_threads: int
+    ) -> list[T]:
+        """Return what is made of each block of encoded rows and what answers for it, in order."""
         if table.n_rows <= _FEW_ROWS:
-            return [keep(self.encoder.transform(table), slice(0, table.n_rows))]
+            whole = slice(0, table.n_rows)
+            return [keep(self._head(table), self.encoder.transform(table), whole)]
         size = min(_BLOCK_ROWS, max(1, _BLOCK_CELLS // self.head.row_cells))
         parts = [
             slice(start, min(start + size, table.n_rows)) for start in range(0, table.n_rows, size)
         ]
 
         def block(rows: slice) -> T:
-            return keep(self.encoder.transform(table.slice(rows.start, rows.stop)), rows)
+            part = table.slice(rows.start, rows.stop)
+            return keep(self._head(part), self.encoder.transform(part), rows)
 
         with ThreadPoolExecutor(n_threads) as pool:
             return list(pool.map(block, parts))
@@ -142,14 +166,19 @@ class Predictor:
         stored = {f"rows.{name}": array for name, array in arrays.items()}
         stored |= {f"network.{name}": array for name, array in weights.items()}
         kind = next(name for name, head_type in _HEADS.items() if isinstance(self.head, head_type))
-        return {"columns": columns, "head": {"kind": kind, **head}}, stored
+        meta: dict[str, Any] = {"columns": columns, "head": {"kind": kind, **head}}
+        if self.stack is not None:
+            meta["stack"], own = self.stack.state()
+            stored |= {f"stack.{name}": array for name, array in own.items()}
+        return meta, stored
 
     @classmethod
     def from_state(cls, meta: Mapping[str, Any], arrays: Arrays) -> Predictor:
         """Rebuild from `state`'s result."""
-        parts: dict[str, Arrays] = {"rows": {}, "network": {}}
+        parts: dict[str, Arrays] = {"rows": {}, "network": {}, "stack": {}}
         for name, array in arrays.items():
             part, key = name.split(".", 1)
             parts[part][key] = array
         head = _HEADS[meta["head"]["kind"]].from_state(meta["head"], parts["network"])
-        return cls(RowEncoder.from_state(meta["columns"], parts["rows"]), head)
+        stack = Stack.from_state(meta["stack"], parts["stack"]) if "stack" in meta else None
+        return cls(RowEncoder.from_state(meta["columns"], parts["rows"]), head, stack)

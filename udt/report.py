@@ -17,7 +17,7 @@ from udt.errors import ModelFileError
 from udt.featurizers.schema import USED_KINDS
 
 WIDTH = 100  # characters, where the reader's terminal is not known
-_OPTIONAL = ("choices", "warnings", "source")
+_OPTIONAL = ("choices", "warnings", "source", "details")
 _MANY_COLUMNS, _MANY_CLASSES, _WORST = 8, 30, 20
 
 Dict = dict[str, Any]
@@ -40,7 +40,9 @@ class RunReport:
     metrics, network, search, time, size, energy, carbon : dict
         Numbers with their unit in the key. Optional in ``network``: ``ngrams`` (str),
         ``deep_fraction`` (of rows); in ``carbon``: ``car_m``, ``per_million_g``,
-        ``repaid_predictions``, ``roberta_g``.
+        ``per_million_kwh``, ``repaid_predictions``, ``roberta_g``; ``phases`` (stage to ``wall_s,
+        kwh, total_g``), ``cheaper`` (of `udt.lifecycle.cheaper`), ``sci``, ``basis`` (all that the
+        figures rest on), ``second_opinion`` (``source, kwh, total_g``).
     history : list of dict
         One record per epoch.
     choices : list of dict, optional
@@ -49,6 +51,9 @@ class RunReport:
         Sentences about the data.
     source : str, optional
         What was trained on, as the user named it.
+    details : dict, optional
+        What the page shows of the rows that were measured on (see `udt.details`); not printed by
+        ``--json``.
     """
 
     model: str
@@ -68,6 +73,7 @@ class RunReport:
     choices: list[Dict] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     source: str = ""
+    details: Dict = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> RunReport:
@@ -89,6 +95,10 @@ class RunReport:
 
     def to_dict(self) -> Dict:
         """Return a JSON-able copy in the order of ``--json``; empty optional keys are left out."""
+        return {k: v for k, v in self.to_state().items() if k != "details"}
+
+    def to_state(self) -> Dict:
+        """Return a JSON-able copy of all that a model file keeps."""
         pairs = ((f.name, getattr(self, f.name)) for f in fields(self))
         return {k: copy.deepcopy(v) for k, v in pairs if v or k not in _OPTIONAL}
 
@@ -109,6 +119,28 @@ class RunReport:
 
     def __str__(self) -> str:
         return self.to_text()
+
+    def to_html(self, given: Mapping[str, Any] | None = None) -> str:
+        """Return the report as one page, with plots, that needs nothing else; see `udt.details`.
+
+        Parameters
+        ----------
+        given : mapping, optional
+            The run's parameters, to say how it is done again.
+
+        Raises
+        ------
+        SettingsError
+            matplotlib (extra ``plots``) is not installed.
+        """
+        from udt.report_page import page
+
+        return page(self, given)
+
+    def _repr_html_(self) -> str:
+        from udt.report_page import summary
+
+        return summary(self)
 
     def _add_network(self, page: Page) -> None:
         net = self.network
@@ -173,7 +205,7 @@ def schema_text(
         ``source``, ``n_rows``; optional ``columns`` (name to ``n_missing``, ``n_distinct``),
         ``n_duplicates`` (rows that repeat an earlier one), ``target``, ``classes`` (list of
         ``label, n_rows``, most frequent first), ``label_form`` (``value, reason``), ``warnings``
-        (sentences).
+        (sentences), ``suspects`` (of `udt.suspects.find_suspects`).
     width : int
         Characters a line.
     """
@@ -198,6 +230,8 @@ def schema_text(
     if "label_form" in facts:
         page.entry("labels", f"{facts['label_form']['value']} – {facts['label_form']['reason']}")
     page.entries("warning", facts.get("warnings", []))
+    if "suspects" in facts:
+        _add_suspects(page, facts["suspects"])
     return page.text()
 
 
@@ -312,7 +346,18 @@ def _add_energy(page: Page, energy: Mapping[str, Any], carbon: Mapping[str, Any]
     if "repaid_predictions" in carbon:
         uses.append(f"training repaid after {say.count(carbon['repaid_predictions'])}")
     page.entry("", *uses, between=" · ")
+    page.entries("cheaper", say.cheaper(carbon.get("cheaper", [])))
+    if "lineage" in carbon:
+        before = carbon["lineage"]
+        page.entry(
+            "lineage",
+            f"{before['n_trainings']:,} trainings, this one included, on "
+            f"{say.rows(before['n_rows'])}",
+            f"{say.energy(before['kwh'])}   CO2e {say.grams(before['total_g'])} in all",
+        )
     page.entry("basis", *_basis(energy, carbon), between=" · ")
+    if other := carbon.get("second_opinion"):
+        _add_second_opinion(page, other)
     if "roberta_g" in carbon and total > 0:
         ratio = carbon["roberta_g"] / total
         more = f"{say.estimate(max(ratio, 1 / ratio))} × more"
@@ -323,6 +368,16 @@ def _add_energy(page: Page, energy: Mapping[str, Any], carbon: Mapping[str, Any]
             "fine-tuned RoBERTa, 40 min on one A100, same formula and grid: "
             f"{say.grams(carbon['roberta_g'])} ({more})",
         )
+
+
+def _add_second_opinion(page: Page, other: Mapping[str, Any]) -> None:
+    figures = ""
+    if "total_g" in other:
+        figures = (
+            f"{say.energy(other['kwh'])}, CO2e {say.grams(other['total_g'])} of electricity on "
+            "the same grid; it knows no manufacturing"
+        )
+    page.entry("2nd opinion", f"{other['source']}:" if figures else other["source"], figures)
 
 
 def _basis(energy: Mapping[str, Any], carbon: Mapping[str, Any]) -> list[str]:
@@ -372,6 +427,23 @@ def _add_confused(page: Page, mistakes: Sequence[Mapping[str, Any]]) -> None:
         rows = [["true", "predicted", "rows"]]
         rows += [[m["true"], m["predicted"], f"{m['n_rows']:,}"] for m in mistakes]
         page.table(rows, left=2)
+
+
+def _add_suspects(page: Page, found: Mapping[str, Any]) -> None:
+    """Add the rows whose label a model disputes, the most doubtful first."""
+    suspects = found["suspects"]
+    n = len(suspects)
+    page.entry("disputed", f"{n:,} of {say.rows(found['n_rows'])}, by {found['judge']}")
+    if not n:
+        return
+    page.gap(f"The {_WORST} most doubtful (--json has all)" if n > _WORST else "")
+    has_lines = all(s["line"] is not None for s in suspects)
+    rows = [["line" if has_lines else "row", "label", "probability", "more likely", "probability"]]
+    for s in suspects[:_WORST]:
+        cells = [s["line"] if has_lines else s["row"], s["label"], s["suggested"]]
+        where, label, other = ("–" if cell is None else str(cell) for cell in cells)
+        rows.append([where, label, f"{s['p_label']:.3f}", other, f"{s['p_suggested']:.3f}"])
+    page.table(rows, left=2)
 
 
 def _add_class_counts(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,7 @@ import pyarrow as pa
 
 from udt._memory import to_arrow, to_arrow_array
 from udt._readers import read_file
+from udt._stream import read_stream
 from udt._types import clean
 from udt.errors import DataError, EmptyTable, SettingsError, did_you_mean
 
@@ -153,6 +155,26 @@ def read_table(source: str | os.PathLike[str], *, bad_rows: BadRows = "refuse") 
         n_skipped += skipped
     shown = "stdin" if name == "-" else name
     return _finish(_concat(parts), shown, n_skipped)
+
+
+def read_blocks(source: str) -> Iterator[Table]:
+    """Yield a table in parts: a long CSV on stdin as it comes, anything else as one.
+
+    Parameters
+    ----------
+    source : str
+        As in `read_table`.
+
+    Raises
+    ------
+    DataError
+        As in `read_table`; within a stream, after the parts before have been yielded.
+    """
+    if source != "-":
+        yield read_table(source)
+        return
+    for table in read_stream(sys.stdin.buffer):
+        yield _finish(_concat([("stdin", clean(table, "stdin"))]), "stdin")
 
 
 def as_table(data: Any, *, bad_rows: BadRows = "refuse") -> Table:

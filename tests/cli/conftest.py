@@ -50,6 +50,10 @@ class FakeModel:
     classes = np.array(["no", "yes"], dtype=object)
     label_form = ONE_LABEL
 
+    @property
+    def predicts_most_probable(self) -> bool:
+        return not self.label_form.is_multi_label
+
     @classmethod
     def train(cls, given: dict[str, Any], file: str, **options: Any) -> FakeModel:
         cls.made = cls()
@@ -60,10 +64,10 @@ class FakeModel:
         path.write_bytes(b"model")
         return 5
 
-    def predict(self, table: Any) -> Any:
+    def predict(self, table: Any, min_confidence: float | None = None) -> Any:
         return self.predict_top_k(table, 1)[0][:, 0]
 
-    def decide(self, probas: Any) -> Any:
+    def decide(self, probas: Any, min_confidence: float | None = None) -> Any:
         return self.classes[probas.argmax(axis=1)]
 
     def predict_proba(self, table: Any) -> Any:

@@ -12,7 +12,10 @@ import pytest
 import udt
 from tests.cli.conftest import Run
 
-COMMANDS = ("train", "predict", "evaluate", "inspect", "report", "carbon", "info")
+COMMANDS = (
+    "train", "predict", "evaluate", "inspect", "report", "compare", "bench", "card", "carbon",
+    "info",
+)  # fmt: skip
 HEAVY = ("numpy", "pyarrow", "numba", "sklearn", "datasets", "rich")
 
 

@@ -49,10 +49,10 @@ class Several(FakeModel):
 
     label_form = LabelForm("|", is_list=True)
 
-    def predict(self, table: Any) -> Any:
+    def predict(self, table: Any, min_confidence: float | None = None) -> Any:
         return self.decide(self.predict_proba(table))
 
-    def decide(self, probas: Any) -> Any:
+    def decide(self, probas: Any, min_confidence: float | None = None) -> Any:
         cells = np.empty(len(probas), dtype=object)
         cells[:] = [["yes", "no"] for _ in probas]
         return cells

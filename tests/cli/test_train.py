@@ -18,13 +18,19 @@ def test_flags_arrive_under_pythons_names(run: Run, fake: type[FakeModel]) -> No
         "-o m.udt --test t.csv --valid v.csv --time-limit 5m --text a --text b --categorical c "
         "--numeric d --date e --multi f:; --ignore g --bad-rows skip --width 64 "
         "--sparsity 0.2 --selector votes --multi-label ; "
+        "--preset fast --max-memory 4G --max-model-size 5MB --max-co2 0.5g "
+        "--class-weight balanced --weight w --metric macro_f1 "
         "--instance r6g.xlarge --region us-west-1 --country DEU --seed 0 --threads 2"
     )
     result = run(*TRAIN, *flags.split())
     assert result.exit_code == 0, result.stderr
     assert fake.made.params == {
         "target": "label",
+        "preset": "fast",
         "time_limit": "5m",
+        "max_memory": "4G",
+        "max_model_size": "5MB",
+        "max_co2": "0.5g",
         "sparsity": 0.2,
         "width": 64,
         "selector": "votes",
@@ -35,6 +41,9 @@ def test_flags_arrive_under_pythons_names(run: Run, fake: type[FakeModel]) -> No
         "multi": {"f": ";"},
         "ignore": ["g"],
         "multi_label": ";",
+        "class_weight": "balanced",
+        "weight": "w",
+        "metric": "macro_f1",
         "bad_rows": "skip",
         "instance": "r6g.xlarge",
         "region": "us-west-1",
@@ -44,7 +53,14 @@ def test_flags_arrive_under_pythons_names(run: Run, fake: type[FakeModel]) -> No
     }
     assert fake.made.file == "reviews.csv"
     assert fake.made.options.pop("on_progress") is not None
-    assert fake.made.options == {"valid": "v.csv", "test": "t.csv"}
+    state = fake.made.options.pop("state")
+    assert state.name.startswith(".")  # hidden, beside the model
+    assert fake.made.options == {
+        "valid": "v.csv",
+        "test": "t.csv",
+        "second_opinion": False,
+        "resume": False,
+    }
     assert os.listdir() == ["m.udt"]
 
 

@@ -11,12 +11,17 @@ import typer
 from typer.core import TyperGroup
 
 from udt import __version__
+from udt.cli.bench import bench
 from udt.cli.carbon import carbon
+from udt.cli.card import card
+from udt.cli.compare import compare
 from udt.cli.evaluate import evaluate
+from udt.cli.explain import explain
 from udt.cli.info import info
 from udt.cli.inspect import inspect
 from udt.cli.predict import predict
 from udt.cli.report import report
+from udt.cli.serve import serve
 from udt.cli.text import exit_codes, plain_warnings
 from udt.cli.train import train
 
@@ -65,7 +70,10 @@ def commands(
         typer.echo(ctx.get_help())
 
 
-for command in (train, predict, evaluate, inspect, report, carbon, info):
+_USING = (predict, evaluate, explain, serve)
+_TELLING = (inspect, report, compare, bench, card, carbon, info)
+
+for command in (train, *_USING, *_TELLING):
     app.command()(command)
 
 

@@ -25,6 +25,28 @@ class Selector(StrEnum):
     random = "random"
 
 
+class Preset(StrEnum):
+    """How much the race tries."""
+
+    fast = "fast"
+    balanced = "balanced"
+    best = "best"
+
+
+class Metric(StrEnum):
+    """What the race chooses by."""
+
+    accuracy = "accuracy"
+    macro_f1 = "macro_f1"
+    log_loss = "log_loss"
+
+
+class ClassWeight(StrEnum):
+    """What the rows of a class count."""
+
+    balanced = "balanced"
+
+
 class BadRows(StrEnum):
     """What to do with a malformed row."""
 
@@ -139,6 +161,14 @@ def parse_multi_label(text: str | None) -> str | bool | None:
     (';', False, None)
     """
     return False if text == "none" else text
+
+
+def parse_probability(text: str) -> float:
+    """Return a number; whether it is a probability is checked where it is used."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a number") from None
 
 
 def parse_sparsity(text: str) -> float | str:

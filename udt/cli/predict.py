@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from udt.cli import options as opt
+from udt.cli.cost import Cost
 from udt.cli.options import option
 from udt.cli.output import check_output, open_output
 from udt.errors import SettingsError
@@ -31,6 +33,18 @@ def predict(
         int | None, opt.whole("--top-k", "Add the N likeliest classes and their probabilities.")
     ] = None,
     proba: Annotated[bool, option("--proba", "Add the probability of every class.")] = False,
+    min_confidence: Annotated[
+        float | None,
+        option(
+            "--min-confidence",
+            "Predict nothing (an empty cell) where the label is less probable than this.",
+            metavar="P",
+            parser=opt.parse_probability,
+        ),
+    ] = None,
+    instance: opt.Instance = None,
+    region: opt.Region = None,
+    country: opt.Country = None,
     force: opt.Force = False,
 ) -> None:
     """Predict every row of a table.
@@ -47,44 +61,60 @@ def predict(
     if output is not None:
         check_output(output, force=force, inputs=[str(model), file])
 
+    cost = Cost(instance, region, country)
+
     from udt.model import load_model
-    from udt.table import read_table
+    from udt.table import read_blocks
 
     loaded = load_model(model)
-    table = read_table(file)
+    tables = read_blocks(file)
+    first, n_rows = next(tables), 0  # what cannot be read at all leaves no header behind
     with open_output(output) as sink:
-        for rows in _rows(loaded, table, top_k, proba):
-            sink.write(_csv(rows))
+        sink.write(_csv([_header(loaded, top_k, proba)]))
+        for table in chain([first], tables):
+            for rows in _rows(loaded, table, top_k, proba, min_confidence):
+                sink.write(_csv(rows))
+            n_rows += table.n_rows
+    cost.tell(n_rows)
 
 
-def _rows(model: Model, table: Table, top_k: int | None, proba: bool) -> Iterator[list[list[str]]]:
-    """Yield the header, then the cells of one chunk of rows after another."""
-    n_classes = len(model.classes)
-    k = min(top_k or 0, n_classes)
+def _header(model: Model, top_k: int | None, proba: bool) -> list[str]:
     header = ["prediction"]
     if proba:
         header += [f"proba_{label}" for label in model.classes.tolist()]
-    for i in range(1, k + 1):
+    for i in range(1, min(top_k or 0, len(model.classes)) + 1):
         header += [f"prediction_{i}", f"proba_{i}"]
-    yield [header]
+    return header
+
+
+def _rows(
+    model: Model, table: Table, top_k: int | None, proba: bool, least: float | None
+) -> Iterator[list[list[str]]]:
+    """Yield the cells of one chunk of rows after another."""
+    n_classes = len(model.classes)
+    k = min(top_k or 0, n_classes)
     step = max(1, min(_CHUNK_ROWS, _CHUNK_CELLS // n_classes)) if proba else _CHUNK_ROWS
     for start in range(0, table.n_rows, step):
         chunk = table.slice(start, start + step)
         if proba:
             probas = model.predict_proba(chunk)
-            yield _with_probas(_texts(model, model.decide(probas)), probas)
+            yield _with_probas(_texts(model, model.decide(probas, least)), probas)
         elif k:
             labels, probas = model.predict_top_k(chunk, k=k)
-            several = model.label_form.is_multi_label
-            cells = _texts(model, model.predict(chunk) if several else labels[:, 0])
-            yield _with_pairs(cells, labels.tolist(), probas.tolist())
+            cells = labels[:, 0]
+            if least is not None or not model.predicts_most_probable:
+                cells = model.predict(chunk, least)
+            yield _with_pairs(_texts(model, cells), labels.tolist(), probas.tolist())
         else:
-            yield _texts(model, model.predict(chunk))
+            yield _texts(model, model.predict(chunk, least))
 
 
 def _texts(model: Model, labels: Any) -> list[list[str]]:
-    """Return a row of CSV for each prediction."""
-    return [[model.label_form.write(label)] for label in labels.tolist()]
+    """Return a row of CSV for each prediction; an empty cell where there is none."""
+    return [
+        ["" if label is None or label != label else model.label_form.write(label)]
+        for label in labels.tolist()
+    ]
 
 
 def _with_pairs(
