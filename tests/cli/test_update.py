@@ -26,7 +26,7 @@ def test_update_from_a_model(run: Run, trained: Path, more: str) -> None:
     assert told["carbon"]["lineage"]["n_rows"] == 320
     shown = run("report", "more.udt")
     assert "lineage" in shown.stdout
-    assert "2 trainings on 320 rows" in shown.stdout
+    assert "2 trainings, this one included, on 320 rows" in shown.stdout
 
 
 @pytest.mark.parametrize(
