@@ -126,6 +126,15 @@ def test_a_missing_column_is_said_once(run: Run, trained: Path) -> None:
     assert "price" in line
 
 
+@pytest.fixture
+def _heeds_ctrl_c() -> Iterator[None]:
+    """Heed Ctrl-C, which a process that a script starts in the background ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_heeds_ctrl_c")
 @pytest.mark.parametrize(("stage", "is_saved"), [("search", True), ("read", False)])
 def test_interrupt_keeps_the_best_so_far(
     run: Run, monkeypatch: pytest.MonkeyPatch, stage: str, is_saved: bool
