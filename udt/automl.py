@@ -11,17 +11,25 @@ import numpy.typing as npt
 from udt.candidates import Facts, epochs, gather_facts
 from udt.csr import CSR, Targets
 from udt.engine.links import AS_IT_IS, fit_links, link
+from udt.engine.members import train_members
 from udt.engine.mix import Mix, mix_probas
 from udt.engine.network import dense_work, slim
 from udt.engine.prior import fit_prior, link_prior
 from udt.engine.selection import make_selector
 from udt.engine.shifts import AS_PROBABLE
 from udt.engine.sparsity import Level, find_level
-from udt.engine.train import Holdout, Trained, logits, train
+from udt.engine.train import Holdout, Trained, logits
 from udt.featurizers.rows import FeaturePool, RowEncoder
 from udt.heads import NO_THRESHOLDS, DenseHead, find_factors, find_thresholds, summarise
 from udt.many_race import has_many_classes, learn_many
-from udt.plan import affordable_epochs, affordable_rows, encode_s, fit_features, race_rows, shrink
+from udt.plan import (
+    affordable_epochs,
+    affordable_rows,
+    encode_s,
+    fit_features,
+    race_rows,
+    shrink,
+)
 from udt.race import Raced, Trial, race
 from udt.recall import Recall, fitting, remember
 from udt.settings import FeaturizerSettings
@@ -105,6 +113,7 @@ def _conclude(
     told: list[Choice],
 ) -> Learned:
     """Decide on held-out rows how the paths are used; return the model and what is told of it."""
+    candidate = best.candidate
     truth = task.targets.take(judged)
     level = Level(mix, float(mix.deep_share > 0), "set by the user")
     if task.sparsity is None:
@@ -127,10 +136,12 @@ def _conclude(
     return Learned(
         encoder=done.encoder,
         head=head,
-        kinds=best.candidate.features.kinds,
+        kinds=candidate.features.kinds,
         history=done.trained.history,
         work_train=done.work,
-        work_predict=work_predict(task, done.encoder, head, judged, best.candidate.shape.width),
+        work_predict=work_predict(
+            task, done.encoder, head, judged, candidate.shape.width * candidate.training.members
+        ),
         deep_fraction=level.deep_fraction,
         held=judged,
         held_predicted=summarise(probas, truth, thresholds, factors),
@@ -171,13 +182,18 @@ def _choices(
     share = float(level.mix.deep_share)
     paths = {0.0: "wide only", 1.0: "deep only"}.get(share, f"wide and {share:.0%} deep")
     choices = [
-        Choice("pipeline", c.name, f"loss {best.loss:.3f} on {held}, {len(raced.trials)} trials"),
+        Choice(
+            "pipeline", best.name, f"loss {best.loss:.3f} on {held}, {len(raced.trials)} trials"
+        ),
         Choice("paths", paths, "least loss of the mix on held-out rows"),
         Choice("deep path", f"on {level.deep_fraction:.0%} of the rows", level.reason),
     ]
     if share > 0:
         why = "least loss in the race" if width is None else "set by the user"
         choices.append(Choice("width", str(c.shape.width), why))
+    if c.training.members > 1:
+        why = "trainings from different random numbers err less together"
+        choices.append(Choice("network", f"mean of {c.training.members}", why))
     if c.shape.active_fraction < 1:
         neurons = f"{c.shape.active_fraction:.0%} of the hidden ones a row, by {c.shape.selector}"
         choices.append(Choice("neurons", neurons, "set by the user"))
@@ -236,7 +252,8 @@ def finish(task: Task, facts: Facts, best: Trial, held: Rows | None) -> Finished
     )
     task.note("featurize", None, "")
     with task.budget.step("encode", encode_s(task, facts, n, features.kinds)):
-        encoder, rows, features, told = _encode(task, seen, features, shape.width)
+        width = shape.width * training.members
+        encoder, rows, features, told = _encode(task, seen, features, width)
     if held is not None:
         holdout = Holdout(rows.take(held), task.targets.take(held))
         training = replace(training, epochs=epochs(facts, len(which)))
@@ -250,14 +267,15 @@ def finish(task: Task, facts: Facts, best: Trial, held: Rows | None) -> Finished
         task.note("fit", entry["epoch"] / training.epochs, f"epoch {entry['epoch']}{text}")
         return True
 
-    trained = train(
+    trained = train_members(
         rows, task.targets, task.n_classes, shape, training,
-        which=which, holdout=holdout, n_threads=task.n_train_threads,
+        which=which, holdout=holdout,
+        n_threads=task.n_threads, n_train_threads=task.n_train_threads,
         seed=task.seed, on_epoch=on_epoch, is_over=task.budget.is_over,
         selector=make_selector(shape, rows.n_features, task.seed),
     )  # fmt: skip
     n_values = int(np.diff(rows.indptr)[which].sum())
-    dense = len(trained.history) * dense_work(
+    dense = trained.n_epochs * dense_work(
         task.n_classes, candidate.shape.width, n_values, len(which), is_training=True
     )
     recall = None

@@ -28,6 +28,8 @@ _MUCH_TEXT_BYTES = 40_000_000
 _SHORT_TEXT_BYTES = 400
 _FEW_ROWS, _FEW_IDF_POWER = 2_000, 0.5
 _CHARS_BELOW_BYTES = 25_000_000
+_MEMBERS = ((25_000_000, 4), (400_000_000, 2))
+"""Up to so many bytes of text, so many trainings are averaged."""
 _WORDS_12 = ("word 1", "word 2")
 _WORDS_123 = (*_WORDS_12, "word 3")
 _CHARS_35 = ("char 3", "char 4", "char 5")
@@ -69,6 +71,10 @@ class Candidate:
     shape: NetworkSettings
     training: TrainSettings
 
+    def of(self, n_members: int) -> Candidate:
+        """Return it as the mean of so many trainings."""
+        return replace(self, training=replace(self.training, members=n_members))
+
 
 def gather_facts(
     table: Table, schema: Schema, n_classes: int, is_multi_label: bool = False
@@ -101,6 +107,13 @@ def epochs(facts: Facts, n_rows: int) -> int:
     if n_rows > _MANY_ROWS or n_rows * facts.text_bytes_per_row > _MUCH_TEXT_BYTES:
         return 4
     return 20 if facts.n_classes > _MANY_CLASSES and n_rows <= RACE_ROWS else 10
+
+
+def members(facts: Facts, preset: str) -> int:
+    """Return how many trainings are worth their time: the more rows teach, the fewer."""
+    n_bytes = facts.n_rows * facts.text_bytes_per_row
+    n = next((n for most, n in _MEMBERS if n_bytes <= most), 1)
+    return {"fast": 1, "balanced": n, "best": 2 * n}[preset]
 
 
 def base_network(
@@ -184,14 +197,15 @@ def variations(
     """
     features, training = base.features, base.training
     changed: dict[str, dict[str, Any]] = {
-        "dropout 0.3": {"training": replace(training, dropout=0.3)}
+        "dropout 0.3": {"training": replace(training, dropout=0.3)},
+        "half the rate": {"training": replace(training, lr=training.lr / 2)},
     }
     if facts.n_text_columns > 1:
         changed["long texts first"] = {"features": replace(features, length_power=1.0)}
     if is_thorough:
         for dropout in (0.2, 0.7):
             changed[f"dropout {dropout}"] = {"training": replace(training, dropout=dropout)}
-        changed["half the rate"] = {"training": replace(training, lr=training.lr / 2)}
+        changed["a quarter of the rate"] = {"training": replace(training, lr=training.lr / 4)}
         changed["rare n-grams first"] = {"features": replace(features, idf_power=1.0)}
         changed["n-grams of 3 rows"] = {"features": replace(features, min_df=3)}
     if facts.n_text_columns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -23,6 +24,8 @@ _RACE_SHARE = 0.4  # of the time that is left
 _KEPT = 0.5  # of a text's n-grams are kept as features
 _RACE_SIZE = {"fast": 0.4, "balanced": 1.0, "best": 3.0}
 _FILE_BYTES = 60_000  # of a model file without features: schema, report, history
+_WEIGHT_BYTES = 2  # float16
+_MODEL_SHARE = 0.5  # of a model's size: for the weights, were there no more features than now
 _LEAST_FEATURES = 200
 _MARGIN = 0.98
 
@@ -42,6 +45,8 @@ class Cost(NamedTuple):
         Features.
     n_epochs : int
         Passes over the rows, if there is time for them.
+    n_members : int
+        Trainings.
     """
 
     kinds: Sequence[str]
@@ -49,6 +54,7 @@ class Cost(NamedTuple):
     n_columns: int
     n_features: int
     n_epochs: int
+    n_members: int = 1
 
 
 def expected_values(facts: Facts, kinds: Sequence[str]) -> float:
@@ -77,7 +83,7 @@ def fit_features(task: Task, encoder: RowEncoder, width: int) -> int:
     limit, n = task.budget.limits.model_bytes, encoder.n_features
     if limit is None:
         return n
-    weights = 2 * (task.n_classes + width)  # float16
+    weights = _WEIGHT_BYTES * (task.n_classes + width)
     size = sum(array.nbytes for array in encoder.state()[1].values()) + n * weights
     if _FILE_BYTES + size <= limit:
         return n
@@ -99,7 +105,9 @@ def encode_s(task: Task, facts: Facts, n_rows: int, kinds: Sequence[str]) -> flo
 
 def train_s(task: Task, cost: Cost, n_rows: int, n_epochs: int) -> float:
     """Return what the final training on so many rows should take, seconds."""
-    return train_seconds(n_rows * cost.n_values, cost.n_columns, n_epochs, task.n_train_threads)
+    n_values = cost.n_members * n_rows * cost.n_values
+    n_threads = max(task.n_train_threads, min(cost.n_members, task.n_threads))
+    return train_seconds(n_values, cost.n_columns, n_epochs, n_threads)
 
 
 def final_s(task: Task, facts: Facts, cost: Cost) -> float:
@@ -141,6 +149,22 @@ def affordable_epochs(task: Task, cost: Cost, n_rows: int) -> int:
     return int(np.clip(task.budget.left_s() / epoch_s, 1, cost.n_epochs))
 
 
+def affordable_members(task: Task, facts: Facts, cost: Cost) -> int:
+    """Return how many trainings there is time, memory and room in the model for: one at least."""
+    n, limits = cost.n_members, task.budget.limits
+    raw = values_per_row(facts.text_bytes_per_row, cost.kinds) + 1
+    encoded = task.table.n_rows * row_bytes(raw)
+    while n > 1:
+        in_time = task.budget.allows("train", final_s(task, facts, cost._replace(n_members=n)))
+        networks = n * network_bytes(cost.n_features, cost.n_columns)
+        in_memory = memory_bytes() + encoded + networks <= (limits.memory_bytes or math.inf)
+        model = n * _WEIGHT_BYTES * cost.n_features * cost.n_columns
+        if in_time and in_memory and model <= _MODEL_SHARE * (limits.model_bytes or math.inf):
+            break
+        n //= 2
+    return n
+
+
 def affordable_rows(task: Task, facts: Facts, cost: Cost) -> tuple[int, str]:
     """Return how many rows there is time and memory for, and what limits them.
 
@@ -156,7 +180,7 @@ def affordable_rows(task: Task, facts: Facts, cost: Cost) -> tuple[int, str]:
         seconds += train_s(task, cost, n, 1) * task.budget.pace("train")
         found.append((int(n * task.budget.left_s() / seconds), task.budget.cause))
     if (most := task.budget.limits.memory_bytes) is not None:
-        fixed = memory_bytes() + network_bytes(cost.n_features, cost.n_columns)
+        fixed = memory_bytes() + cost.n_members * network_bytes(cost.n_features, cost.n_columns)
         raw = values_per_row(facts.text_bytes_per_row, cost.kinds) + 1
         rows = int((most - fixed) / row_bytes(raw))
         if rows < min(n, LEAST_ROWS):

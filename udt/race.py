@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,15 +23,17 @@ from udt.candidates import (
     base_network,
     combine,
     first_candidates,
+    members,
     variations,
 )
 from udt.csr import Targets
+from udt.engine.members import member_seed
 from udt.engine.mix import Mix, fit_mix, mix_probas, row_losses
 from udt.engine.selection import make_selector
 from udt.engine.train import logits, train
 from udt.featurizers.rows import FeaturePool
 from udt.heads import race_costs
-from udt.plan import Cost, encode_s, expected_values, final_s
+from udt.plan import Cost, affordable_members, encode_s, expected_values, final_s
 from udt.resume import TrialStore, fingerprint
 from udt.task import Rows, Split, Task
 
@@ -81,8 +84,9 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """Of the pipeline."""
-        return self.candidate.name
+        """Of the pipeline, and how many trainings are averaged."""
+        n = self.candidate.training.members
+        return self.candidate.name if n == 1 else f"{self.candidate.name}, mean of {n}"
 
     @property
     def cost(self) -> float:
@@ -105,7 +109,7 @@ def cost_of(candidate: Candidate, n_classes: int, n_values: float, n_features: i
     shape = candidate.shape
     n_columns = n_classes + round(shape.width * shape.active_fraction)
     kinds, n_epochs = candidate.features.kinds, candidate.training.epochs
-    return Cost(kinds, n_values, n_columns, n_features, n_epochs)
+    return Cost(kinds, n_values, n_columns, n_features, n_epochs, candidate.training.members)
 
 
 class _Result(NamedTuple):
@@ -116,6 +120,16 @@ class _Result(NamedTuple):
     n_features: int
     n_values: float
     seconds: float
+
+
+def _mean(results: Sequence[_Result]) -> _Result:
+    """Return what the mean of several trainings says (see `udt.engine.members`)."""
+    first, n = results[0], len(results)
+    return first._replace(
+        z_wide=sum((r.z_wide for r in results[1:]), first.z_wide) / np.float32(n),
+        z_deep=sum((r.z_deep for r in results[1:]), first.z_deep) / np.float32(n),
+        seconds=sum(r.seconds for r in results),
+    )
 
 
 @dataclass(frozen=True)
@@ -134,37 +148,54 @@ class Arena:
     is_over: Callable[[], bool]
     store: TrialStore | None
     data: str
+    known: dict[str, _Result] = field(default_factory=dict)
 
     def run(self, candidates: Sequence[Candidate], map_: Callable[..., Any]) -> list[Trial]:
         """Train each candidate on each split; judge it on all held-out rows together."""
-        jobs = [(c, i) for c in candidates for i in range(len(self.splits))]
-        results = list(map_(lambda job: self._train(*job), jobs))
-        n = len(self.splits)
-        return [self._judge(c, results[k * n : (k + 1) * n]) for k, c in enumerate(candidates)]
+        jobs = [
+            (c, i, member)
+            for c in candidates
+            for i in range(len(self.splits))
+            for member in range(c.training.members)
+        ]
+        results = iter(list(map_(lambda job: self._train(*job), jobs)))
+        trials = []
+        for c in candidates:
+            parts = [_mean(list(islice(results, c.training.members))) for _ in self.splits]
+            trials.append(self._judge(c, parts))
+        return trials
 
-    def _train(self, candidate: Candidate, i: int) -> _Result:
+    def _train(self, candidate: Candidate, i: int, member: int) -> _Result:
+        """Return what one training leads to; what was trained before is not trained again."""
+        training = replace(candidate.training, members=1)
+        tried = f"{candidate.features!r} {candidate.shape!r} {training!r}"
+        key = f"{self.data} {tried} {self.seed} {i} {member}"
+        if key not in self.known:
+            self.known[key] = self._stored(key, candidate, i, member)
+        return self.known[key]
+
+    def _stored(self, key: str, candidate: Candidate, i: int, member: int) -> _Result:
         """Return what one training leads to, or led to in a run that this one goes on with."""
-        key = f"{self.data} {candidate!r} {self.seed} {i}"
         known = None if self.store is None else self.store.get(key)
         if known is not None:
             n_features, n_values, seconds = known["numbers"].tolist()
             return _Result(known["z_wide"], known["z_deep"], int(n_features), n_values, seconds)
-        result = self._train_anew(candidate, i)
+        result = self._train_anew(candidate, i, member)
         if self.store is not None:
             numbers = np.array([result.n_features, result.n_values, result.seconds])
             arrays = {"z_wide": result.z_wide, "z_deep": result.z_deep, "numbers": numbers}
             self.store.put(key, arrays)
         return result
 
-    def _train_anew(self, candidate: Candidate, i: int) -> _Result:
+    def _train_anew(self, candidate: Candidate, i: int, member: int) -> _Result:
         started = time.perf_counter()
-        split = self.splits[i]
+        split, seed = self.splits[i], member_seed(self.seed + i, member)
         seen = self.targets.only(split.train)
         _, rows = self.pool.select(seen, self.n_classes, candidate.features)
         trained = train(
             rows, self.targets, self.n_classes, candidate.shape, candidate.training,
-            which=split.train, seed=self.seed + i, is_over=self.is_over,
-            selector=make_selector(candidate.shape, rows.n_features, self.seed + i),
+            which=split.train, seed=seed, is_over=self.is_over,
+            selector=make_selector(candidate.shape, rows.n_features, seed),
         )  # fmt: skip
         held = rows.take(split.holdout)
         z_wide, z_deep = logits(trained.network, held, selector=trained.selector)
@@ -257,7 +288,7 @@ class _Stages:
         cost = self._final_cost()
         return sum(
             train_seconds(
-                n_rows * cost.n_values,
+                c.training.members * n_rows * cost.n_values,
                 cost_of(c, self.task.n_classes, 0, 0).n_columns,
                 c.training.epochs,
                 self.task.n_threads,
@@ -335,6 +366,27 @@ def _run(
     best = (better or [leader])[0]
     together = [combine(leader.candidate, [t.candidate for t in better])]
     if len(better) > 1 and stages.run(3, together, map_):
+        best = min(best, stages.trials[-1], key=_cost)
+    return _steadier(stages, best, facts, map_, is_sample=is_sample)
+
+
+def _steadier(
+    stages: _Stages, best: Trial, facts: Facts, map_: Callable[..., Any], *, is_sample: bool
+) -> Trial:
+    """Return the winner as the mean of several trainings, where that helps.
+
+    On a sample it is not tried: what it is worth there, it is not worth on all rows.
+    """
+    task = stages.task
+    if task.width is not None or task.sparsity not in (None, 1):  # the user has set the neurons
+        return best
+    cost = best.cost_of_training._replace(n_members=members(facts, task.preset))
+    candidate = best.candidate.of(affordable_members(task, facts, cost))
+    if candidate == best.candidate:
+        return best
+    if is_sample:
+        return replace(best, candidate=candidate)
+    if stages.run(N_STAGES[task.preset], [candidate], map_):
         best = min(best, stages.trials[-1], key=_cost)
     return best
 

@@ -90,6 +90,8 @@ class TrainSettings:
         instead of one softmax over all.
     patience_epochs : int
         Stop when the held-out loss has not fallen for so many epochs; 0 = never.
+    members : int
+        Trainings from different random numbers whose mean is the network.
     """
 
     epochs: int = 10
@@ -102,6 +104,7 @@ class TrainSettings:
     skip_wide_below: float = 0.03
     sigmoid: bool = False
     patience_epochs: int = 3
+    members: int = 1
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def free():
 
 def test_a_model_is_no_larger_than_allowed(free, tmp_path):
     whole = free.save(tmp_path / "whole.udt")
-    limit = whole // 3
+    limit = whole // 10
     small = fit(random_state=0, max_model_size=limit)
     assert small.save(tmp_path / "small.udt") <= limit
     assert os.path.getsize(tmp_path / "small.udt") <= limit

@@ -79,6 +79,8 @@ class Trained:
         with a holdout holdout_loss, holdout_accuracy.
     best_epoch : int
         The epoch of the state that was kept, from 1.
+    n_epochs : int
+        Passes over the rows.
     n_done : int
         Multiply-adds, counted by the kernels.
     work : float
@@ -94,6 +96,7 @@ class Trained:
     mix: Mix | None
     history: list[dict[str, Any]]
     best_epoch: int
+    n_epochs: int
     n_done: int
     work: float
     interrupted: bool
@@ -349,8 +352,8 @@ def _train_once(run: _Run, holdout: Holdout | None, on_epoch: OnEpoch) -> Traine
     if best.epoch == 0 or not is_finite(best.network):
         return None
     return Trained(
-        best.network, best.mix, history, best.epoch, run.n_done, run.work(len(history)),
-        interrupted, best.selector,
+        best.network, best.mix, history, best.epoch, len(history), run.n_done,
+        run.work(len(history)), interrupted, best.selector,
     )  # fmt: skip
 
 
