@@ -88,8 +88,10 @@ def test_new_numbers_and_more_rows(rng):
 
 def test_what_is_missing_is_recalled(rng):
     recall = make_recall(*make_rows(rng, 300), rng)
-    as_before = one_class(np.repeat([0, 1, 2], 20))
+    as_before = one_class(np.repeat([0, 1, 2], 40))
     assert not missing_rows(recall, as_before).any()
+    few_of_each = one_class(np.repeat([0, 1, 2], 20))
+    assert missing_rows(recall, few_of_each).tolist() == recall.class_rows.tolist()
     only_first = one_class(np.zeros(60, np.int64))
     wanted = missing_rows(recall, only_first)
     assert wanted[0] == 0

@@ -32,6 +32,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 S = TypeVar("S", FeaturizerSettings, TrainSettings)
 
 _MOST_DRAWN = 5_000
+_FEW_ROWS = 30  # of a class teach it, but make a network forget what else they could be
 _FEW = 0.3  # of the rows that a class should have among new ones: below, it needs to be recalled
 
 
@@ -244,12 +245,16 @@ def missing_rows(recall: Recall, targets: Targets) -> I64:
     """Return how many rows of each class have to be recalled beside new ones.
 
     Those of classes of which the new rows have less than three tenths of what their share so far
-    would be; as many as there were, but at most 5,000 in all. If all classes come as before,
-    none: then new rows alone do as well (`docs/design/0008-increments.md`).
+    would be, or of all classes if most that come have fewer than 30 new rows; as many as there
+    were, but at most 5,000 in all. If all classes come as before and in numbers, none: then new
+    rows alone do as well (`docs/design/0008-increments.md`).
     """
     new = np.bincount(targets.ids, minlength=len(recall.class_rows))
     expected = recall.class_rows * (new.sum() / max(1, recall.n_rows))
-    wanted = np.where(new < _FEW * expected, recall.class_rows, 0)
+    is_missing = new < _FEW * expected
+    if not is_missing.all() and np.median(new[~is_missing]) < _FEW_ROWS:
+        is_missing[:] = True
+    wanted = np.where(is_missing, recall.class_rows, 0)
     scale = min(1.0, _MOST_DRAWN / max(1, recall.n_rows))
     return np.ceil(wanted * scale).astype(np.int64)
 
