@@ -22,6 +22,10 @@ import numpy as np
 
 SETS = ("yelp_polarity_balanced", "clinc150", "20newsgroups", "reuters21578_modapte")
 SEED = 0
+TABLE_HEAD = [
+    "set", "classes", "rows", "error", "strongest word: right way", "a random one", "p50, ms",
+    "p99, ms",
+]  # fmt: skip
 
 
 def main() -> None:
@@ -74,6 +78,18 @@ def measure(name: str, n_rows: int, path: str | None) -> dict[str, Any]:
         "p50_ms": 1e3 * float(np.percentile(seconds, 50)),
         "p99_ms": 1e3 * float(np.percentile(seconds, 99)),
     }
+
+
+def table_rows(records: list[dict[str, Any]]) -> list[list[str]]:
+    """Return the rows of RESULTS.md's table."""
+    return [
+        [
+            r["set"], str(r["n_classes"]), str(r["n_rows"]), f"{r['largest_error']:.0e}",
+            f"{r['right_strongest']:.1%}", f"{r['right_random']:.1%}", f"{r['p50_ms']:.1f}",
+            f"{r['p99_ms']:.1f}",
+        ]
+        for r in records
+    ]  # fmt: skip
 
 
 def _is_right(model: Any, one: Any, top: Any, span: Any) -> bool:

@@ -17,6 +17,7 @@ import _data
 import adaptive
 import automl_table
 import carbon
+import explain
 import increments
 import many_classes
 import multilabel
@@ -228,7 +229,24 @@ def main() -> None:
             f"`udt serve` and its client on one machine, loopback; {serving.sentence(served)}\n",
             _table(serving.TABLE_HEAD, serving.table_rows(served)) + "\n",
         ]
-    everything = [*accuracy, *several, *many, *automl, *footprints, *speed.values()]
+    explained: dict[str, list[Record]] = _read("explain.json") or {"records": []}
+    if records := explained["records"]:
+        sections += [
+            "## Explanations\n",
+            "What a row's words and columns add to the log-odds of its predicted class; then the "
+            "strongest word is deleted, or one at random, and the model asked again. *Error*: the "
+            "largest difference between the logit and the sum of all parts.\n",
+            _table(explain.TABLE_HEAD, explain.table_rows(records)) + "\n",
+        ]
+    everything = [
+        *explained["records"],
+        *accuracy,
+        *several,
+        *many,
+        *automl,
+        *footprints,
+        *speed.values(),
+    ]
     everything += [*levels, *fractions, *filter(None, [served, roofline])]
     sections += ["## Measured on\n", _circumstances(everything) + "\n"]
     (_data.REPOSITORY / "benchmarks" / "RESULTS.md").write_text("\n".join(sections), "utf-8")
