@@ -13,7 +13,7 @@ from udt.csr import CSR, Targets
 from udt.engine.links import AS_IT_IS, fit_links, link
 from udt.engine.members import train_members
 from udt.engine.mix import Mix, mix_probas
-from udt.engine.network import dense_work, slim
+from udt.engine.network import dense_work, pack, slim
 from udt.engine.prior import fit_prior, link_prior
 from udt.engine.selection import make_selector
 from udt.engine.shifts import AS_PROBABLE
@@ -27,13 +27,14 @@ from udt.plan import (
     affordable_rows,
     encode_s,
     fit_features,
+    fits_model,
     race_rows,
     shrink,
 )
 from udt.race import Raced, Trial, race
 from udt.recall import Recall, fitting, remember
 from udt.settings import FeaturizerSettings
-from udt.stacking import stack_trees
+from udt.stacking import NO_ROOM_FOR_TREES, Stacked, stack_trees
 from udt.task import (
     Choice,
     Learned,
@@ -119,7 +120,12 @@ def _conclude(
     if task.sparsity is None:
         level = find_level(*z, truth, mix)
     mix = level.mix
+    network = slim(done.trained.network, mix)
     stacked = stack_trees(task, judged, mix_probas(*z, mix))
+    if stacked.stack is not None:
+        parts = done.encoder.state()[1], pack(network), stacked.stack.state()[1]
+        if not fits_model(task, *parts):
+            stacked = Stacked(None, mix_probas(*z, mix), choices=[NO_ROOM_FOR_TREES])
     probas = stacked.probas
     thresholds, factors, links = NO_THRESHOLDS, AS_PROBABLE, AS_IT_IS
     if task.is_multi_label:
@@ -131,7 +137,6 @@ def _conclude(
             links = fit_prior(probas, truth)
             probas = link_prior(probas, links)
         factors = find_factors(probas, truth, task.metric)
-    network = slim(done.trained.network, mix)
     head = DenseHead(network, mix, thresholds, done.trained.selector, factors, links)
     return Learned(
         encoder=done.encoder,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from udt.budget import encode_seconds, network_bytes, row_bytes, train_seconds, values_per_row
 from udt.candidates import Facts, base_network, first_candidates
@@ -16,6 +17,8 @@ from udt.errors import SettingsError
 from udt.featurizers.rows import RowEncoder
 from udt.process import memory_bytes
 from udt.task import Choice, Rows, Task
+
+Arrays = dict[str, npt.NDArray[Any]]
 
 LEAST_ROWS = 1_000
 """Fewer rows are not worth saving time or memory on."""
@@ -96,6 +99,13 @@ def fit_features(task: Task, encoder: RowEncoder, width: int) -> int:
             "limit, or leave it out."
         )
     return fitting
+
+
+def fits_model(task: Task, *parts: Arrays) -> bool:
+    """Whether a model of these arrays is no larger than the user allows."""
+    limit = task.budget.limits.model_bytes
+    size = sum(array.nbytes for arrays in parts for array in arrays.values())
+    return limit is None or _FILE_BYTES + size <= limit
 
 
 def encode_s(task: Task, facts: Facts, n_rows: int, kinds: Sequence[str]) -> float:

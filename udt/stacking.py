@@ -61,6 +61,9 @@ class Plan(NamedTuple):
     seconds: float
 
 
+NO_ROOM_FOR_TREES = Choice("trees", "left out", "limit of the model's size")
+
+
 @dataclass(frozen=True)
 class Stacked:
     """What came of it.

@@ -56,3 +56,17 @@ def text_model() -> UDT:
     """Return a model of bare texts; not to be changed."""
     rows = make_rows(120, seed=1)
     return quick().fit(rows["text"], rows["label"])
+
+
+def rows_for_trees() -> dict[str, list[object]]:
+    """Return rows whose label two numbers decide together, which a network finds hard."""
+    rng = random.Random(4)
+    rows: dict[str, list[object]] = {"note": [], "left": [], "right": [], "noise": [], "label": []}
+    for _ in range(800):
+        left, right = rng.uniform(-1, 1), rng.uniform(-1, 1)
+        rows["note"].append(" ".join(rng.choices(("red", "green", "blue", "small"), k=5)))
+        rows["left"].append(left)
+        rows["right"].append(right)
+        rows["noise"].append(rng.uniform(0, 9))
+        rows["label"].append("same" if left * right > 0 else "other")
+    return rows

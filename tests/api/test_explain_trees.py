@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
-from tests.api.conftest import quick
+from tests.api.conftest import quick, rows_for_trees
 from tests.api.test_explain import check_sums
 from udt import UDT
 from udt.explain_trees import of_trees
@@ -14,17 +12,8 @@ from udt.explain_trees import of_trees
 
 @pytest.fixture(scope="module")
 def stacked() -> UDT:
-    """Return a model of a label that two numbers decide together, which a network finds hard."""
-    rng = random.Random(4)
-    rows = {"note": [], "left": [], "right": [], "noise": [], "label": []}
-    for _ in range(800):
-        left, right = rng.uniform(-1, 1), rng.uniform(-1, 1)
-        rows["note"].append(" ".join(rng.choices(("red", "green", "blue", "small"), k=5)))
-        rows["left"].append(left)
-        rows["right"].append(right)
-        rows["noise"].append(rng.uniform(0, 9))
-        rows["label"].append("same" if left * right > 0 else "other")
-    model = quick(target="label").fit(rows)
+    """Return a model in which trees answer beside the network."""
+    model = quick(target="label").fit(rows_for_trees())
     assert model._model.predictor.stack is not None
     return model
 

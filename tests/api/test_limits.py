@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+from tests.api.conftest import rows_for_trees
 from udt import UDT
 from udt.errors import SettingsError
 
@@ -76,3 +77,16 @@ def test_little_time_means_less_is_tried_and_is_told(free):
     hasty = fit(random_state=0, time_limit=2.5)
     assert hasty.report_.search["n_trials"] < free.report_.search["n_trials"]
     assert {"search", "time limit"} <= {v for c in hasty.report_.choices for v in c.values()}
+
+
+def test_trees_without_room_are_left_out(tmp_path):
+    rows = rows_for_trees()
+    with_trees = UDT("label", random_state=0).fit(rows)
+    size = with_trees.save(tmp_path / "with.udt")
+    trees = sum(a.nbytes for a in with_trees._model.predictor.stack.state()[1].values())
+    limit = size - trees // 2
+    without = UDT("label", random_state=0, max_model_size=limit).fit(rows)
+    assert without.save(tmp_path / "without.udt") <= limit
+    assert without._model.predictor.stack is None
+    left_out = [c for c in without.report_.choices if c["what"] == "trees"]
+    assert [c["reason"] for c in left_out] == ["limit of the model's size"]
