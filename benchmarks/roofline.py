@@ -18,6 +18,9 @@ feature ids and values, those of dropped features too, in the same random order.
 loss, gradient, Adagrad. No row is skipped here, though training does. ``share`` is the replay's
 time for a kept feature divided by the kernel's.
 
+``share_of_random`` is the same with reading a random row, and reading and writing it again, instead
+of the replay: texts repeat their frequent words, so the replay's rows are nearer than random ones.
+
 Everything is timed in turns, and medians are given: shares hold on a busy machine too, times for
 one thread nearly, times for two threads do not.
 """
@@ -258,6 +261,19 @@ def measure_training(texts: Texts, width: int, n_rounds: int) -> dict[str, Any]:
     return found
 
 
+def add_random_shares(wide: dict[str, Any], at_random: dict[str, dict[str, float]]) -> None:
+    """Tell of each number of threads how near it comes to touching random rows.
+
+    Modified in place: wide. Its rows have 16 bytes; rows of 64 are those of up to 15 classes.
+    """
+    for threads in ("1 threads", "2 threads"):
+        ns = wide[threads]["ns_per_kept_feature"]["kernel"]
+        for row_bytes in (16, 64):
+            rates = at_random[f"{row_bytes} bytes, table, {threads}"]
+            twice_ns = 1e3 / rates["read"] + 1e3 / rates["read_write"]
+            wide[threads][f"share_of_random_{row_bytes}"] = round(twice_ns / ns, 3)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
@@ -265,13 +281,16 @@ def main() -> None:
     arguments = parser.parse_args()
     around = _data.circumstances()
     texts = read_texts()
+    at_random = measure_random(texts.rows.n_features, arguments.rounds)
+    wide = measure_training(texts, 0, arguments.rounds)
+    add_random_shares(wide, at_random)
     result = {
         "set": SET,
         "n_features": texts.rows.n_features,
         "n_texts": len(texts.order),
         "kept_features": len(texts.kept),
-        "million_random_rows_per_s": measure_random(texts.rows.n_features, arguments.rounds),
-        "training_wide": measure_training(texts, 0, arguments.rounds),
+        "million_random_rows_per_s": at_random,
+        "training_wide": wide,
         f"training_wide_and_{WIDTH}": measure_training(texts, WIDTH, arguments.rounds),
         **around,
         "load_after": _data.circumstances()["load"],
