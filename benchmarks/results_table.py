@@ -122,6 +122,10 @@ def _roofline_rows(measured: Record) -> Iterable[list[str]]:
                 f"{part['share_of_weights']:.0%}",
                 f"{ns['features']:.1f}",
                 f"{part['share_of_features']:.0%}",
+                *(
+                    f"{part[key]:.0%}" if key in part else "–"
+                    for key in ("share_of_random_16", "share_of_random_64")
+                ),
                 f"{part['texts_per_s']:,}",
             ]
 
@@ -195,15 +199,17 @@ def main() -> None:
             sparsity.statement(fractions) + "\n",
         ]
     if roofline:
-        head = "|".join(
-            ["", "kernel, ns", "weights, ns", "share", "and texts, ns", "share", "texts/s"]
-        )
+        head = [
+            "", "kernel, ns", "weights, ns", "share", "and texts, ns", "share",
+            "of random rows, 16 bytes", "of 64 bytes", "texts/s",
+        ]  # fmt: skip
         sections += [
             "## The training kernel beside the machine's memory\n",
             "Time for a kept feature on yelp_polarity_balanced: of the kernel, and of a replay "
             "that only reads and writes the same rows of weights, or also reads the texts, in the "
-            "same order. Above 100 %: the kernel asks for rows ahead, the replay does not.\n",
-            _table(head.split("|"), _roofline_rows(roofline)) + "\n",
+            "same order. Above 100 %: the kernel asks for rows ahead, the replay does not. "
+            "*Random rows*: one read, then read and written, anywhere in a table of as many.\n",
+            _table(head, _roofline_rows(roofline)) + "\n",
         ]
     if updates:
         sections += ["## Updates\n", increments.table(updates) + "\n"]
