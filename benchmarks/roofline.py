@@ -21,6 +21,9 @@ time for a kept feature divided by the kernel's.
 ``share_of_random`` is the same with reading a random row, and reading and writing it again, instead
 of the replay: texts repeat their frequent words, so the replay's rows are nearer than random ones.
 
+``speedup_2_threads``: two threads on one network, without locks; ``speedup_2_members``: each on its
+own, as where a model is the mean of several trainings.
+
 Everything is timed in turns, and medians are given: shares hold on a busy machine too, times for
 one thread nearly, times for two threads do not.
 """
@@ -164,9 +167,9 @@ def random_calls(n_rows: int, row_bytes: int, n_threads: int) -> Calls:
 
 
 def training_calls(texts: Texts, width: int, n_threads: int) -> Calls:
-    """Return both replays and the training of one epoch."""
+    """Return both replays and the training of one epoch: one network, or each thread's own."""
     from udt.engine.kernels import train_rows
-    from udt.engine.network import make_network, make_scratch
+    from udt.engine.network import copy_network, make_network, make_scratch
     from udt.engine.train import longest_row
     from udt.settings import NetworkSettings, TrainSettings
 
@@ -176,15 +179,20 @@ def training_calls(texts: Texts, width: int, n_threads: int) -> Calls:
     scratch = [make_scratch(network, longest_row(rows), i) for i in range(n_threads)]
     settings = TrainSettings(dropout=DROPOUT, skip_below=0, skip_wide_below=0, rest_below=0)
     step = step_of(settings, rows.n_rows)
+    own = [network, *(copy_network(network) for _ in scratch[1:])]
     free = iter([])
 
     def train_part(first: int, last: int) -> None:
-        train_rows(network, next(free), rows, targets, order, first, last, step)
+        trained, part_scratch = next(free)
+        train_rows(trained, part_scratch, rows, targets, order, first, last, step)
 
-    def train() -> None:
-        nonlocal free
-        free = iter(scratch)
-        in_parts(train_part, len(order), n_threads)
+    def train_on(networks: list[Any]) -> Callable[[], None]:
+        def train() -> None:
+            nonlocal free
+            free = iter(list(zip(networks, scratch, strict=True)))
+            in_parts(train_part, len(order), n_threads)
+
+        return train
 
     tables = tuple(np.zeros_like(w) for w in (network.w_wide, network.w_in)[: 2 if width else 1])
     one, nothing = np.float32(1e-6), (rows.indices[:0], rows.values[:0])
@@ -196,7 +204,8 @@ def training_calls(texts: Texts, width: int, n_threads: int) -> Calls:
     return {
         "weights": replay_with(nothing),
         "features": replay_with((rows.indices, rows.values)),
-        "kernel": train,
+        "kernel": train_on([network] * n_threads),
+        "members": train_on(own),
     }
 
 
@@ -257,6 +266,7 @@ def measure_training(texts: Texts, width: int, n_rounds: int) -> dict[str, Any]:
             "texts_per_s": round(len(texts.order) / s["kernel"]),
         }
     found["speedup_2_threads"] = round(seconds["kernel 1"] / seconds["kernel 2"], 2)
+    found["speedup_2_members"] = round(seconds["kernel 1"] / seconds["members 2"], 2)
     found["speedup_2_threads_replay"] = round(seconds["features 1"] / seconds["features 2"], 2)
     return found
 

@@ -28,6 +28,7 @@ from udt.plan import (
     encode_s,
     fit_features,
     fits_model,
+    prepare_s,
     race_rows,
     shrink,
 )
@@ -256,7 +257,7 @@ def finish(task: Task, facts: Facts, best: Trial, held: Rows | None) -> Finished
         candidate.features, max_features=grown(candidate.features.max_features, n / best.n_rows)
     )
     task.note("featurize", None, "")
-    with task.budget.step("encode", encode_s(task, facts, n, features.kinds)):
+    with task.budget.step("encode", prepare_s(task, facts, n, features.kinds)):
         width = shape.width * training.members
         encoder, rows, features, told = _encode(task, seen, features, width)
     if held is not None:

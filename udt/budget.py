@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 from udt.errors import SettingsError
 
-_WORD_NS, _CHAR_NS = 9.0, 25.0  # of encoding a byte of text, for each kind of n-gram, one thread
+_WORD_NS, _CHAR_NS = 18.0, 50.0  # of encoding a byte of text, for each kind of n-gram, one thread
 _ROW_NS = 4_000.0  # of encoding and passing on a row
 _VALUE_NS, _COLUMN_NS = 20.0, 0.35  # of training on a feature; on each of its weights
 _START_S = 0.15  # of anything at all
-_END_S = 0.4  # of writing the model and the report
+_END_S = 1.0  # of judging, writing the model and the report
 _CAUTION = 1.5  # with which a run that may not look at the clock counts
 _LEAST_LEFT_S = 0.5
 _KNOWN_SHARE = 0.02  # of the time: what a killed run has left took none

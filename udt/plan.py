@@ -31,6 +31,7 @@ _WEIGHT_BYTES = 2  # float16
 _MODEL_SHARE = 0.5  # of a model's size: for the weights, were there no more features than now
 _LEAST_FEATURES = 200
 _MARGIN = 0.98
+_WITH_CHOICE = 1.7  # of the time of encoding, with choosing and weighing features
 
 
 class Cost(NamedTuple):
@@ -113,6 +114,11 @@ def encode_s(task: Task, facts: Facts, n_rows: int, kinds: Sequence[str]) -> flo
     return encode_seconds(n_rows, n_rows * facts.text_bytes_per_row, kinds, task.n_threads)
 
 
+def prepare_s(task: Task, facts: Facts, n_rows: int, kinds: Sequence[str]) -> float:
+    """Return what encoding rows, and choosing and weighing features, should take, seconds."""
+    return _WITH_CHOICE * encode_s(task, facts, n_rows, kinds)
+
+
 def train_s(task: Task, cost: Cost, n_rows: int, n_epochs: int) -> float:
     """Return what the final training on so many rows should take, seconds."""
     n_values = cost.n_members * n_rows * cost.n_values
@@ -123,7 +129,7 @@ def train_s(task: Task, cost: Cost, n_rows: int, n_epochs: int) -> float:
 def final_s(task: Task, facts: Facts, cost: Cost) -> float:
     """Return what encoding all rows and training on them should take, seconds."""
     n = task.table.n_rows
-    return encode_s(task, facts, n, cost.kinds) + train_s(task, cost, n, cost.n_epochs)
+    return prepare_s(task, facts, n, cost.kinds) + train_s(task, cost, n, cost.n_epochs)
 
 
 def race_sample(task: Task, facts: Facts, wanted: int, cost: Cost, n_trials: int) -> int:
@@ -186,7 +192,7 @@ def affordable_rows(task: Task, facts: Facts, cost: Cost) -> tuple[int, str]:
     n = task.table.n_rows
     found = [(n, "")]
     if task.budget.is_limited:
-        seconds = encode_s(task, facts, n, cost.kinds) * task.budget.pace("encode")
+        seconds = prepare_s(task, facts, n, cost.kinds) * task.budget.pace("encode")
         seconds += train_s(task, cost, n, 1) * task.budget.pace("train")
         found.append((int(n * task.budget.left_s() / seconds), task.budget.cause))
     if (most := task.budget.limits.memory_bytes) is not None:
