@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import re
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from _data import Part, space_out
+from _process import timed
 
 FASTTEXT_SETTINGS: dict[str, dict[str, Any]] = {
     "lr .1, 5 epochs, bigrams": {"lr": 0.1, "epoch": 5, "wordNgrams": 2},
@@ -36,13 +34,6 @@ _MAX_CHAR_NGRAMS = 2_000_000
 
 _APART = re.compile(r"""([.,()!?'])""")
 _AWAY = re.compile(r"""<br ?/?>|[";:\r\n\x00]""")
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], what: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    seconds[what] = round(time.perf_counter() - start, 3)
 
 
 def _holdout(train: Part) -> tuple[Part, Part]:
@@ -103,18 +94,18 @@ def fasttext(train: Part, test: Part, seed: int, n_threads: int) -> dict[str, An
         parts = {"train": train, "test": test}
         parts["fit"], parts["held"] = _holdout(train)
         paths = {key: Path(name, key) for key in parts}
-        with _timed(seconds, "prepare"):
+        with timed(seconds, "prepare"):
             for key, part in parts.items():
                 write_fasttext(part, paths[key])
         for setting, values in FASTTEXT_SETTINGS.items():
-            with _timed(seconds, setting):
+            with timed(seconds, setting):
                 model = _fasttext_fit(paths["fit"], values, **options)
             scores[setting] = _fasttext_accuracy(model, paths["held"], len(parts["held"].texts))
             del model  # not two of them at a time: a gigabyte each
         chosen = max(scores, key=scores.__getitem__)
-        with _timed(seconds, "refit"):
+        with timed(seconds, "refit"):
             model = _fasttext_fit(paths["train"], FASTTEXT_SETTINGS[chosen], **options)
-        with _timed(seconds, "test"):
+        with timed(seconds, "test"):
             accuracy = _fasttext_accuracy(model, paths["test"], len(test.texts))
     return {
         "accuracy": accuracy,
@@ -179,19 +170,19 @@ def svm(train: Part, test: Part, seed: int, *, chars: bool = True) -> dict[str, 
     scores: dict[float, float] = {}
     fit, held = _holdout(train)
     tfidf = _tfidf(max_char_ngrams, chars=chars)
-    with _timed(seconds, "vectorise holdout"):
+    with timed(seconds, "vectorise holdout"):
         fit_rows, held_rows = tfidf.fit_transform(fit.texts), tfidf.transform(held.texts)
     for cost in SVM_COSTS:
-        with _timed(seconds, f"C={cost:g}"):
+        with timed(seconds, f"C={cost:g}"):
             model = LinearSVC(C=cost, random_state=seed).fit(fit_rows, fit.labels)
         scores[cost] = float(model.score(held_rows, held.labels))
     del fit_rows, held_rows  # a gigabyte or two on the large sets
     chosen = max(scores, key=scores.__getitem__)
-    with _timed(seconds, "vectorise"):
+    with timed(seconds, "vectorise"):
         rows = tfidf.fit_transform(train.texts)
-    with _timed(seconds, "refit"):
+    with timed(seconds, "refit"):
         model = LinearSVC(C=chosen, random_state=seed).fit(rows, train.labels)
-    with _timed(seconds, "test"):
+    with timed(seconds, "test"):
         accuracy = float(model.score(tfidf.transform(test.texts), test.labels))
     return {
         "accuracy": accuracy,

@@ -18,9 +18,7 @@ import argparse
 import itertools
 import json
 import math
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,6 +29,7 @@ from typing import Any
 import _data
 from _bars import Bar, Panel, bars
 from _peers import write_fasttext
+from _process import timed_process
 
 SET, BAR = "yelp_polarity_balanced", 0.93
 SPARSITIES = ("auto", "1.0", "0.2", "0.1", "0.05")
@@ -46,22 +45,6 @@ Record = dict[str, Any]
 # ── measuring ───────────────────────────────────────────────────────────────────────────────────
 
 
-def timed(command: Sequence[str]) -> tuple[float, float, str]:
-    """Run a command to its end; return wall and CPU seconds, and what it printed."""
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=_data.REPOSITORY, stdout=out, stderr=err)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall_s = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        for file in (out, err):
-            file.seek(0)
-        printed = out.read()
-        if process.returncode:
-            raise RuntimeError(f"{command} ended with {process.returncode}:\n{err.read()}")
-    return wall_s, usage.ru_utime + usage.ru_stime, printed
-
-
 def _udt_command(train: Path, test: Path, scratch: str, sparsity: str) -> list[str]:
     flags = [] if sparsity == "auto" else ["--sparsity", sparsity]
     files = [str(train), "--target", _data.target(SET), "--test", str(test)]
@@ -73,17 +56,17 @@ def udt(sparsity: str) -> Record:
     folder = _data.folder(SET)
     with tempfile.TemporaryDirectory() as scratch:
         warm = _head(folder / "train.parquet", Path(scratch))
-        timed(_udt_command(warm, warm, scratch, sparsity))
+        timed_process(*_udt_command(warm, warm, scratch, sparsity))
         command = _udt_command(folder / "train.parquet", folder / "test.parquet", scratch, sparsity)
-        wall_s, cpu_s, printed = timed(command)
+        used, printed = timed_process(*command)
     report = json.loads(printed)
     kept = {key: report[key] for key in ("time", "energy", "carbon", "network", "size")}
     kept["carbon"].pop("basis", None)
     return {
         "accuracy": report["metrics"]["accuracy"],
         "n_test": report["metrics"]["n_rows"],
-        "wall_s": wall_s,
-        "cpu_s": cpu_s,
+        "wall_s": used["wall_s"],
+        "cpu_s": used["cpu_s"],
         "report": kept,
     }
 
@@ -128,8 +111,9 @@ def child_reading() -> Record:
 
 def peer(method: str) -> Record:
     """Run a peer, or the readings, in a process of its own."""
-    wall_s, cpu_s, printed = timed([sys.executable, __file__, "--child", method])
-    return {**json.loads(printed.splitlines()[-1]), "wall_s": wall_s, "cpu_s": cpu_s}
+    used, printed = timed_process(sys.executable, __file__, "--child", method)
+    times = {key: used[key] for key in ("wall_s", "cpu_s")}
+    return {**json.loads(printed.splitlines()[-1]), **times}
 
 
 def child_fasttext() -> Record:

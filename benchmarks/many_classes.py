@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import sys
 import tempfile
@@ -31,7 +30,7 @@ from typing import Any, NamedTuple
 
 import _data
 import _peers
-from speed import apart, timed_process
+from _process import apart, peak_bytes, timed_process
 
 Record = dict[str, Any]
 
@@ -97,12 +96,6 @@ def score(name: str, top: Sequence[Sequence[str]], truth: Sequence[Sequence[str]
         scores["precision_at_3"] = statistics.fmean(len({*f[:3]} & t) / 3 for f, t in pairs)
         scores["recall_at_10"] = statistics.fmean(len({*f[:10]} & t) / len(t) for f, t in pairs)
     return scores
-
-
-def _peak_bytes() -> int:
-    """Return the largest memory that this process had; the unit of ru_maxrss differs."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 # ── udt ─────────────────────────────────────────────────────────────────────────────────────────
@@ -174,7 +167,7 @@ def _fasttext(name: str, lines: Path, test: Path, seed: int, n_threads: int) -> 
     model = fasttext.train_supervised(
         str(lines), verbose=0, thread=n_threads, seed=seed, **FASTTEXT
     )
-    train_s, peak = time.perf_counter() - start, _peak_bytes()
+    train_s, peak = time.perf_counter() - start, peak_bytes()
     texts, truth = read(name, test)
     texts = [_peers._fasttext_line(text) for text in texts]
     start = time.perf_counter()
@@ -229,7 +222,7 @@ def _centroid(name: str, train: Path, test: Path) -> Record:
         **score(name, top, truth),
         "train_s": round(train_s, 3),
         "predict_rows_per_s": round(len(truth) / predict_s),
-        "peak_bytes": _peak_bytes(),
+        "peak_bytes": peak_bytes(),
         "n_train": len(texts),
         "n_test": len(truth),
         "options": {"n_features": rows.shape[1]},

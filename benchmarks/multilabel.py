@@ -17,14 +17,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import _data
 import numpy as np
+from _process import timed
 from _train import store, udt
 
 # The columns that the peer reads, joined with a newline, and what separates the labels.
@@ -59,13 +57,6 @@ def load(name: str, part: str) -> Part:
         ["\n".join(value or "" for value in row) for row in rows],
         [{label.strip() for label in cell.split(separator)} for cell in cells],
     )
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], what: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    seconds[what] = round(time.perf_counter() - start, 3)
 
 
 # ── the peer ────────────────────────────────────────────────────────────────────────────────────
@@ -126,7 +117,7 @@ def svm(train: Part, test: Part, seed: int) -> Record:
     texts = np.array(train.texts, dtype=object)
     seconds: dict[str, float] = {}
     values = {cost: np.zeros(truth.shape) for cost in COSTS}
-    with _timed(seconds, "cross-validation"):
+    with timed(seconds, "cross-validation"):
         for fit, held in KFold(_N_FOLDS, shuffle=True, random_state=seed).split(texts):
             rows, others = _features(texts[fit].tolist(), texts[held].tolist())
             for cost in COSTS:
@@ -138,7 +129,7 @@ def svm(train: Part, test: Part, seed: int) -> Record:
         for rule, apply in rules.items()
     }
     cost, rule = max(found, key=lambda choice: found[choice][1])
-    with _timed(seconds, "refit"):
+    with timed(seconds, "refit"):
         decided = _decide(*_features(train.texts, test.texts), truth, cost, seed)
     guess = rules[rule](decided) >= found[cost, rule][0]
     return {

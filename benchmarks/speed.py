@@ -19,62 +19,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import _data
 from _peers import write_fasttext
+from _process import apart, peak_bytes, timed_process
 
 TRAIN_SET, PREDICT_SET = "yelp_polarity_balanced", "banking77"
 N_ONE, N_MANY, N_REPEATS = 2_000, 200_000, 5
 FASTTEXT = {"dim": 16, "lr": 0.1, "epoch": 5, "wordNgrams": 2, "thread": 2}
 HEAVY = ("numba", "sklearn", "scipy", "numpy", "pyarrow", "datasets", "pandas", "rich", "typer")
-
-_MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024  # the unit of ru_maxrss
-
-
-def apart(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function in a fresh process of its own and return its result."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *args).result()
-
-
-def timed_process(*command: str) -> tuple[dict[str, float], str]:
-    """Run a command to its end.
-
-    Returns
-    -------
-    dict
-        ``wall_s``, ``cpu_s`` and ``peak_bytes`` of the whole process.
-    str
-        What it printed on stdout.
-    """
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=_data.REPOSITORY, stdout=out, stderr=err)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall_s = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        for file in (out, err):
-            file.seek(0)
-        printed = out.read()
-        if process.returncode:
-            raise RuntimeError(f"{command} ended with {process.returncode}:\n{err.read()}")
-    return {
-        "wall_s": round(wall_s, 3),
-        "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
-        "peak_bytes": usage.ru_maxrss * _MAXRSS_BYTES,
-    }, printed
 
 
 # ── train ───────────────────────────────────────────────────────────────────────────────────────
@@ -97,8 +58,7 @@ def _fasttext_train(path: Path) -> dict[str, float]:
     start = time.perf_counter()
     fasttext.train_supervised(str(path), verbose=0, **FASTTEXT)
     wall_s = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_BYTES
-    return {"wall_s": round(wall_s, 3), "peak_bytes": peak}
+    return {"wall_s": round(wall_s, 3), "peak_bytes": peak_bytes()}
 
 
 def measure_train(n_pairs: int, scratch: Path) -> dict[str, Any]:

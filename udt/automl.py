@@ -268,9 +268,7 @@ def finish(task: Task, facts: Facts, best: Trial, held: Rows | None) -> Finished
     task.note("fit", 0.0, "")
 
     def on_epoch(entry: dict[str, Any]) -> bool:
-        accuracy = entry.get("holdout_accuracy")
-        text = "" if accuracy is None else f", accuracy {accuracy:.3f}"
-        task.note("fit", entry["epoch"] / training.epochs, f"epoch {entry['epoch']}{text}")
+        task.tell_epoch(entry, training.epochs)
         return True
 
     trained = train_members(

@@ -30,10 +30,10 @@ _FEW_ROWS, _FEW_IDF_POWER = 2_000, 0.5
 _CHARS_BELOW_BYTES = 25_000_000
 _MEMBERS = ((25_000_000, 4), (400_000_000, 2))
 """Up to so many bytes of text, so many trainings are averaged."""
-_WORDS_12 = ("word 1", "word 2")
-_WORDS_123 = (*_WORDS_12, "word 3")
-_CHARS_35 = ("char 3", "char 4", "char 5")
-_CHARS_25 = ("char 2", *_CHARS_35)
+WORDS_12 = ("word 1", "word 2")
+WORDS_123 = (*WORDS_12, "word 3")
+CHARS_35 = ("char 3", "char 4", "char 5")
+_CHARS_25 = ("char 2", *CHARS_35)
 _SHARES = {"phrases first": (0.2, 0.5, 0.3), "words first": (0.6, 0.2, 0.2)}
 """Shares of words, phrases and characters in a row's squared norm, other than the default."""
 
@@ -143,19 +143,19 @@ def first_candidates(
     facts: Facts, shape: NetworkSettings, training: TrainSettings
 ) -> list[Candidate]:
     """Return candidates that differ in their kinds of n-grams; the first is the best guess."""
-    chars = _CHARS_35 if facts.ascii_share > 0.8 else _CHARS_25
+    chars = CHARS_35 if facts.ascii_share > 0.8 else _CHARS_25
     if facts.n_text_columns == 0:
-        kinds: dict[str, tuple[str, ...]] = {"columns": _WORDS_12}
+        kinds: dict[str, tuple[str, ...]] = {"columns": WORDS_12}
     elif facts.text_bytes_per_row <= _SHORT_TEXT_BYTES or facts.n_rows <= _FEW_ROWS:
         kinds = {
-            "words 1–3 + characters": _WORDS_123 + chars,
-            "words 1–2 + characters": _WORDS_12 + chars,
-            "words 1–3": _WORDS_123,
+            "words 1–3 + characters": WORDS_123 + chars,
+            "words 1–2 + characters": WORDS_12 + chars,
+            "words 1–3": WORDS_123,
         }
     else:
-        kinds = {"words 1–3": _WORDS_123, "words 1–2": _WORDS_12}
+        kinds = {"words 1–3": WORDS_123, "words 1–2": WORDS_12}
         if facts.n_rows * facts.text_bytes_per_row <= _CHARS_BELOW_BYTES:
-            kinds = {"words 1–2 + characters": _WORDS_12 + chars, **kinds}
+            kinds = {"words 1–2 + characters": WORDS_12 + chars, **kinds}
     features = FeaturizerSettings()
     if facts.n_rows <= _FEW_ROWS:  # too few to do without what occurs once
         features = replace(features, min_df=1, idf_power=_FEW_IDF_POWER)

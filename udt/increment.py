@@ -199,7 +199,7 @@ def learn_more(task: Task, known: Predictor, recall: Recall | None, class_ids: I
     epochs = recall.training.epochs
 
     def on_epoch(entry: dict[str, Any]) -> bool:
-        task.note("fit", entry["epoch"] / epochs, f"epoch {entry['epoch']}")
+        task.tell_epoch(entry, epochs)
         return not task.budget.is_over()
 
     step = learner.learn(np.arange(n), task.seed, task.n_train_threads, on_epoch)

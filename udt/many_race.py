@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from udt.candidates import Facts
+from udt.budget import values_per_row
+from udt.candidates import CHARS_35, WORDS_12, Facts
 from udt.criterion import row_costs
 from udt.csr import Targets, one_class
 from udt.engine.many import Ranked, ranking, slim_many
@@ -34,6 +35,7 @@ from udt.heads import MOST_LABELS, NO_THRESHOLDS, ManyHead, as_predicted
 from udt.settings import FeaturizerSettings, ManySettings
 from udt.task import (
     Choice,
+    Judged,
     Learned,
     Rows,
     Split,
@@ -50,12 +52,9 @@ _MANY_CLASSES = 200
 _MOST_DENSE_STEPS = 2e9  # multiply-adds of one pass; a race makes some hundred passes
 _HIDDEN_STEPS = 192  # multiply-adds a row and class of a hidden layer of 64, there and back
 
-_BYTES_PER_WORD = 6
 _SHORT_TEXT_BYTES = 150
 _CHARS_BELOW_BYTES = 10_000_000
 _MAX_FEATURES = 500_000
-_WORDS_12 = ("word 1", "word 2")
-_CHARS_35 = ("char 3", "char 4", "char 5")
 _TOLERANCE = 0.001
 _N_BEST = (4, 8, 16)
 
@@ -65,7 +64,7 @@ def has_many_classes(facts: Facts) -> bool:
 
     From about 200 classes on, if a dense pass over the rows has many multiply-adds.
     """
-    words = facts.text_bytes_per_row / _BYTES_PER_WORD
+    words = values_per_row(facts.text_bytes_per_row, ("word 1",))
     steps = facts.n_rows * facts.n_classes * (words + _HIDDEN_STEPS)
     return facts.n_classes >= _MANY_CLASSES and steps > _MOST_DENSE_STEPS
 
@@ -80,7 +79,7 @@ class ManyCandidate:
 
 
 @dataclass(frozen=True)
-class ManyTrial:
+class ManyTrial(Judged):
     """A candidate and how it did on held-out rows.
 
     Attributes
@@ -115,26 +114,16 @@ class ManyTrial:
         """Of the pipeline."""
         return self.candidate.name
 
-    @property
-    def cost(self) -> float:
-        """What the race chooses by."""
-        return float(self.row_costs.mean())
-
-    def beats(self, other: ManyTrial) -> bool:
-        """Whether it is better on the same rows by more than a standard error."""
-        gains = other.row_costs - self.row_costs
-        return bool(gains.mean() > gains.std() / np.sqrt(len(gains)))
-
 
 def _first_candidates(task: Task, facts: Facts) -> list[ManyCandidate]:
     """Return candidates that differ in their kinds of n-grams; the first is the best guess.
 
     Characters make rows many times longer, so that only little text is worth them.
     """
-    kinds: dict[str, tuple[str, ...]] = {"words 1–2": _WORDS_12}
+    kinds: dict[str, tuple[str, ...]] = {"words 1–2": WORDS_12}
     n_bytes = facts.n_rows * facts.text_bytes_per_row
     if facts.text_bytes_per_row <= _SHORT_TEXT_BYTES and n_bytes <= _CHARS_BELOW_BYTES:
-        kinds["words 1–2 + characters"] = (*_WORDS_12, *_CHARS_35)
+        kinds["words 1–2 + characters"] = (*WORDS_12, *CHARS_35)
     network = _network(task)
     return [
         ManyCandidate(name, FeaturizerSettings(kinds=k, max_features=_MAX_FEATURES // 2), network)
@@ -321,9 +310,7 @@ def _finish(
     task.note("fit", 0.0, "")
 
     def on_epoch(entry: dict[str, Any]) -> bool:
-        accuracy = entry.get("holdout_accuracy")
-        text = "" if accuracy is None else f", accuracy {accuracy:.3f}"
-        task.note("fit", entry["epoch"] / settings.epochs, f"epoch {entry['epoch']}{text}")
+        task.tell_epoch(entry, settings.epochs)
         return task.budget.allows("train", entry["seconds"] / entry["epoch"])
 
     trained = train_many(

@@ -27,7 +27,7 @@ from udt.candidates import (
     variations,
 )
 from udt.csr import Targets
-from udt.engine.members import member_seed
+from udt.engine.members import mean_of, member_seed
 from udt.engine.mix import Mix, fit_mix, mix_probas, row_losses
 from udt.engine.selection import make_selector
 from udt.engine.train import logits, train
@@ -35,7 +35,7 @@ from udt.featurizers.rows import FeaturePool
 from udt.heads import race_costs
 from udt.plan import Cost, affordable_members, encode_s, expected_values, final_s
 from udt.resume import TrialStore, fingerprint
-from udt.task import Rows, Split, Task
+from udt.task import Judged, Rows, Split, Task
 
 F32 = npt.NDArray[np.float32]
 
@@ -44,7 +44,7 @@ N_STAGES = {"fast": 1, "balanced": 3, "best": 3}
 
 
 @dataclass(frozen=True)
-class Trial:
+class Trial(Judged):
     """A candidate and how it did on held-out rows.
 
     Attributes
@@ -89,16 +89,6 @@ class Trial:
         return self.candidate.name if n == 1 else f"{self.candidate.name}, mean of {n}"
 
     @property
-    def cost(self) -> float:
-        """What the race chooses by."""
-        return float(self.row_costs.mean())
-
-    def beats(self, other: Trial) -> bool:
-        """Whether it is better on the same rows by more than a standard error."""
-        gains = other.row_costs - self.row_costs
-        return bool(gains.mean() > gains.std() / np.sqrt(len(gains)))
-
-    @property
     def cost_of_training(self) -> Cost:
         """What training it again depends on."""
         return cost_of(self.candidate, self.z_wide.shape[1], self.n_values, self.n_features)
@@ -124,10 +114,9 @@ class _Result(NamedTuple):
 
 def _mean(results: Sequence[_Result]) -> _Result:
     """Return what the mean of several trainings says (see `udt.engine.members`)."""
-    first, n = results[0], len(results)
-    return first._replace(
-        z_wide=sum((r.z_wide for r in results[1:]), first.z_wide) / np.float32(n),
-        z_deep=sum((r.z_deep for r in results[1:]), first.z_deep) / np.float32(n),
+    return results[0]._replace(
+        z_wide=mean_of([r.z_wide for r in results]),
+        z_deep=mean_of([r.z_deep for r in results]),
         seconds=sum(r.seconds for r in results),
     )
 

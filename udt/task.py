@@ -100,6 +100,12 @@ class Task:
     n_test: int = 0
     store: TrialStore | None = None
 
+    def tell_epoch(self, entry: dict[str, Any], n_epochs: int) -> None:
+        """Tell of a pass of the final training, by its entry of the history."""
+        accuracy = entry.get("holdout_accuracy")
+        text = "" if accuracy is None else f", accuracy {accuracy:.3f}"
+        self.note("fit", entry["epoch"] / n_epochs, f"epoch {entry['epoch']}{text}")
+
 
 @dataclass(frozen=True)
 class Split:
@@ -180,6 +186,22 @@ def decision_choice(factors: npt.NDArray[np.float32], n_held: int) -> list[Choic
         return [Choice("threshold", f"{factors[0]:.2f} for the second label", why)]
     least, most = factors.min() / factors.mean(), factors.max() / factors.mean()
     return [Choice("labels", f"probabilities × {least:.2f} to {most:.2f} by class", why)]
+
+
+class Judged:
+    """A trial by what its held-out rows cost under the metric of the race: by default nats."""
+
+    row_costs: npt.NDArray[np.float32]
+
+    @property
+    def cost(self) -> float:
+        """What the race chooses by."""
+        return float(self.row_costs.mean())
+
+    def beats(self, other: Judged) -> bool:
+        """Whether it is better on the same rows by more than a standard error."""
+        gains = other.row_costs - self.row_costs
+        return bool(gains.mean() > gains.std() / np.sqrt(len(gains)))
 
 
 class Placed(Protocol):

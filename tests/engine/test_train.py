@@ -365,7 +365,7 @@ class Blocks:
         self.learned += order[start:stop].tolist()
 
     def state(self) -> Any:
-        raise NotImplementedError
+        raise AssertionError("a training does not ask for the state of its selector")
 
 
 WIDE = NetworkSettings(width=64)

@@ -68,20 +68,21 @@ def mean_network(networks: Sequence[Network]) -> Network:
         w_out[start:stop, -1] = network.w_out[:, -1] * np.float32(n**2)
         start = stop
     if width:
-        w_in[:, -1] = _mean([network.w_in[:, -1] for network in networks]) / np.float32(n**2)
+        w_in[:, -1] = mean_of([network.w_in[:, -1] for network in networks]) / np.float32(n**2)
     w_wide = aligned_zeros(first.w_wide.shape)
-    w_wide[:] = _mean([network.w_wide for network in networks])
+    w_wide[:] = mean_of([network.w_wide for network in networks])
     return Network(
         w_wide=w_wide,
-        b_wide=_mean([network.b_wide for network in networks]),
+        b_wide=mean_of([network.b_wide for network in networks]),
         w_in=w_in,
         b_hidden=np.concatenate([network.b_hidden for network in networks]),
         w_out=w_out,
-        b_out=_mean([network.b_out for network in networks]),
+        b_out=mean_of([network.b_out for network in networks]),
     )
 
 
-def _mean(arrays: Sequence[F32]) -> F32:
+def mean_of(arrays: Sequence[F32]) -> F32:
+    """Return the mean of arrays of one shape."""
     total = arrays[0].copy()
     for array in arrays[1:]:
         total += array
